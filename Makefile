@@ -1,0 +1,34 @@
+# Everything starts here: `make repro` for the pipeline on the demo data, `make test` for the checks.
+PYTHON ?= python3.11
+VENV := .venv
+# Stages run `python`; inside make that is the environment's own.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: repro test format help
+
+help:
+	@echo "make repro    set up $(VENV) and run the pipeline on the demo data"
+	@echo "make test     set up $(VENV) and run all checks"
+	@echo "make format   lay the code out as the checks want it"
+
+repro: $(VENV)/installed
+	dvc repro
+	@echo
+	@echo "Results:   metrics/ and plots/"
+	@echo "As a page: . $(VENV)/bin/activate && dvc plots show"
+
+test: $(VENV)/installed
+	ruff check .
+	ruff format --check .
+	mypy
+	pytest
+
+format: $(VENV)/installed
+	ruff check --fix .
+	ruff format .
+
+$(VENV)/installed: requirements.txt
+	command -v $(PYTHON) >/dev/null || { echo "This project wants $(PYTHON); set PYTHON to another one of 3.11 or newer."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@

@@ -1,0 +1,87 @@
+"""Packing: from image files to the arrays that `packs` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from leuko.data.augment import Pose
+from leuko.data.images import Pixels, read_rgb, resize
+from leuko.data.packs import read_images, read_rows
+from leuko.figures import image_grid
+from leuko.files import whole_file, write_table
+from leuko.parallel import map_images
+
+
+def write_pack(
+    folder: Path,
+    rows: pd.DataFrame,
+    files: Sequence[Path],
+    poses: Sequence[Sequence[Pose]],
+    sizes: Mapping[str, int],
+    title: str,
+) -> None:
+    """Decode every image once, resize it from the original, and write all its copies at all sizes.
+
+    Args:
+        folder: the pack's folder.
+        rows: the images' rows of the manifest.
+        files: the image files, in the same order.
+        poses: for every image the copies to make.
+        sizes: for every array its name and its images' side in pixels.
+        title: what the progress bar says.
+    """
+    counts = [len(versions) for versions in poses]
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    table = rows[["class", "subset", "path", "source"]].iloc[np.repeat(np.arange(len(rows)), counts)]
+    table = table.assign(pose=[str(pose) for versions in poses for pose in versions])
+    # A copy's source is the file that the course handed out, however many steps lie between.
+    table["source"] = table["source"].where(table["source"] != "", table["path"])
+
+    with ExitStack() as stack:
+        arrays: dict[str, Pixels] = {}
+        for name, side in sizes.items():
+            draft = stack.enter_context(whole_file(folder / f"{name}.npy"))
+            shape = (int(starts[-1]), side, side, 3)
+            arrays[name] = np.lib.format.open_memmap(draft, mode="w+", dtype=np.uint8, shape=shape)
+
+        def fill(index: int) -> None:
+            image = read_rgb(files[index])
+            for name, side in sizes.items():
+                resized = resize(image, side)
+                for row, pose in enumerate(poses[index], start=int(starts[index])):
+                    arrays[name][row] = np.asarray(pose.apply(resized))
+
+        map_images(fill, range(len(files)), title)
+        for array in arrays.values():
+            assert isinstance(array, np.memmap)
+            array.flush()
+    write_table(folder / "rows.csv", table)
+
+
+def contact_sheet(path: Path, packs: Path, n_images: int) -> None:
+    """Write what training sees: some rows of every class of every set, evenly spread over the pack.
+
+    Args:
+        path: where to.
+        packs: the folder of all packs.
+        n_images: how many of each class.
+    """
+    rows = []
+    for name in ("wbc", "cam16", "prcc"):
+        pack = packs / name / "train"
+        images = read_images(pack, name)
+        for label, members in read_rows(pack).groupby("class", sort=False):
+            spread = np.unique(np.linspace(0, len(members) - 1, n_images).astype(int))
+            chosen = members.iloc[spread]
+            rows.append(
+                (
+                    str(label) or "pRCC",
+                    [(pose, images[row]) for row, pose in zip(chosen.index.to_numpy(), chosen["pose"], strict=True)],
+                )
+            )
+    image_grid(path, rows)

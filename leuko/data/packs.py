@@ -1,0 +1,28 @@
+"""Packs: the images of one part of one set as uint8 arrays, with a table of what each row is.
+
+A pack is a folder with `rows.csv` and one array per image side, `<size>.npy` of shape (row, side, side, 3), which is
+memory-mapped when read. One large file is many times faster to hash, copy and read than its many images, and an image
+is decoded and resized from its original once, instead of in every epoch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+
+def read_rows(folder: Path) -> pd.DataFrame:
+    """Read what each row of a pack is: `class`, `subset`, `path`, `source` and `pose`."""
+    return pd.read_csv(folder / "rows.csv", keep_default_na=False)
+
+
+def read_images(folder: Path, size: str) -> NDArray[np.uint8]:
+    """Open one of a pack's arrays, memory-mapped: shape (row, side, side, 3), 0 to 255.
+
+    The mapping is copy-on-write, which PyTorch takes without complaint; nothing ever reaches the file.
+    """
+    images: NDArray[np.uint8] = np.load(folder / f"{size}.npy", mmap_mode="c", allow_pickle=False)
+    return images

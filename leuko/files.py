@@ -1,0 +1,54 @@
+"""Whole or not at all: files appear under their names only when complete.
+
+Everything is written without time stamps and in a fixed order, so that equal content gives equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` that takes its place when the block ends without an error.
+
+    The data reach the disk before the name does, so a power loss leaves the old file or the new, never a part.
+
+    Args:
+        path: where the file shall be; missing folders are made.
+
+    Yields:
+        The path to write to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        yield draft
+        with draft.open("rb") as handle:
+            os.fsync(handle.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes, whole or not at all."""
+    with whole_file(path) as draft:
+        draft.write_bytes(content)
+
+
+def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  (JSON is what it is)
+    """Write JSON with an indent of two, in the order given; NaN and infinity are refused."""
+    write_bytes(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a CSV file without its index; floats have six significant digits."""
+    write_bytes(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())

@@ -1,0 +1,1 @@
+"""The networks of the study, layer by layer, and how they are kept."""

@@ -1,0 +1,61 @@
+"""From a model file to a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from leuko.errors import LeukoError
+from leuko.models.cam16 import Cam16Net
+from leuko.models.prcc import PrccAutoencoder
+from leuko.models.store import load_config, load_weights
+from leuko.models.wbc import WbcNet
+from leuko.models.wbc_plus import WbcPlusNet
+
+
+def build(config: dict[str, Any]) -> nn.Module:
+    """Make the network that a configuration describes, with initial weights.
+
+    Args:
+        config: `network`, and what that network needs: `classes`, `freeze`.
+
+    Returns:
+        The network.
+
+    Raises:
+        LeukoError: if the configuration describes none.
+    """
+    try:
+        match config["network"]:
+            case "prcc":
+                return PrccAutoencoder()
+            case "cam16":
+                return Cam16Net(freeze=config["freeze"], n_classes=len(config["classes"]))
+            case "wbc":
+                return WbcNet(len(config["classes"]))
+            case "wbc_plus":
+                return WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), len(config["classes"]))
+            case other:
+                raise LeukoError(f"there is no network {other!r}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise LeukoError(f"the model's configuration cannot be used: {type(error).__name__}: {error}") from error
+
+
+def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Read a network with its weights.
+
+    Args:
+        path: a file that `save_model` wrote.
+
+    Returns:
+        The network, in evaluation mode on the CPU, and its configuration.
+
+    Raises:
+        LeukoError: if the file is missing, damaged, or does not fit the network that it names.
+    """
+    config = load_config(path)
+    model = build(config)
+    load_weights(path, model)
+    return model.eval(), config

@@ -1,0 +1,129 @@
+"""The classifier of tissue regions, normal or tumor: a ResNet-18 whose features become five, then two logits."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from leuko.errors import LeukoError
+from leuko.models.store import read_tensors
+from leuko.models.torchvision_models import ResNet18_Weights, resnet18
+
+N_BACKBONE_FEATURES = 512
+N_FEATURES = 5
+"""The values that the classifier of blood cells is handed."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Cam16Net(nn.Module):
+    """A ResNet-18 without its last layer, a funnel to five features between 0 and 1, and the logits.
+
+    Images are normalised as torchvision's ImageNet weights require, whatever the weights, so that a file of such
+    weights works too.
+
+    Args:
+        freeze: keep the ResNet as it is: no gradients, and its batch norm uses its stored statistics.
+        n_classes: the number of logits.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, *, freeze: bool, n_classes: int = 2) -> None:
+        super().__init__()
+        self.freeze = freeze
+        self.backbone = resnet18(weights=None)
+        self.backbone.fc = nn.Identity()
+        self.backbone.requires_grad_(not freeze)
+        widths = (N_BACKBONE_FEATURES, 128, 64, 32, 32, N_FEATURES)
+        layers: list[nn.Module] = []
+        for n_in, n_out in itertools.pairwise(widths):
+            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+        self.funnel = nn.Sequential(*layers[:-1], nn.Sigmoid())
+        self.classify = nn.Linear(N_FEATURES, n_classes)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> Cam16Net:
+        """Switch between training and evaluation; a frozen ResNet stays in evaluation."""
+        super().train(mode)
+        if self.freeze:
+            self.backbone.eval()
+        return self
+
+    def backbone_features(self, images: Tensor) -> Tensor:
+        """Images of shape (image, 3, side, side), values 0 to 1, to (image, 512)."""
+        features: Tensor = self.backbone((images - self.mean) / self.std)
+        return features
+
+    def features(self, images: Tensor) -> Tensor:
+        """Images of shape (image, 3, side, side), values 0 to 1, to (image, 5), values 0 to 1."""
+        features: Tensor = self.funnel(self.backbone_features(images))
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify.
+
+        Args:
+            images: shape (image, 3, side, side), values 0 to 1.
+
+        Returns:
+            Logits, shape (image, class).
+        """
+        logits: Tensor = self.classify(self.features(images))
+        return logits
+
+
+def load_backbone(backbone: nn.Module, weights: str) -> None:
+    """Give a ResNet-18 without its last layer its weights.
+
+    Args:
+        backbone: the network, changed in place.
+        weights: `imagenet` for torchvision's, `none` to leave it as it was initialised, or the path of a
+            `.safetensors` or `.pth` file with ResNet-18's tensors.
+
+    Raises:
+        LeukoError: if the weights cannot be had, or are not a ResNet-18's.
+    """
+    if weights == "none":
+        return
+    tensors = _imagenet_tensors() if weights == "imagenet" else read_tensors(Path(weights))
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
+    expected = backbone.state_dict()
+    wrong = [
+        name
+        for name in sorted(expected.keys() | tensors.keys())
+        if name not in tensors or name not in expected or tensors[name].shape != expected[name].shape
+    ]
+    if wrong:
+        raise LeukoError(
+            f"cam16.weights: {weights} does not hold a ResNet-18: {len(wrong)} tensors are missing, unknown or of "
+            f"another shape, the first of them {wrong[0]}"
+        )
+    backbone.load_state_dict(tensors)
+
+
+def _imagenet_tensors() -> dict[str, Tensor]:
+    """Torchvision's ImageNet weights, from its cache or by download.
+
+    Raises:
+        LeukoError: if neither works.
+    """
+    weights = ResNet18_Weights.IMAGENET1K_V1
+    try:
+        tensors: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        name = Path(weights.url).name
+        cache = Path(torch.hub.get_dir()) / "checkpoints" / name
+        raise LeukoError(
+            f"cam16.weights: imagenet cannot be downloaded ({error}). Three ways out:\n"
+            f"  1. fetch {weights.url} on a connected machine and put it at {cache}\n"
+            f"  2. set cam16.weights to the path of a ResNet-18's .pth or .safetensors file\n"
+            f"  3. set cam16.weights to none and cam16.freeze to false, to train from scratch"
+        ) from error
+    return tensors

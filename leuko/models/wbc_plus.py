@@ -1,0 +1,99 @@
+"""WBC+: the base classifier plus two frozen networks that were trained on other medical images."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from leuko.models.cam16 import N_FEATURES, Cam16Net
+from leuko.models.prcc import LATENT_CHANNELS
+from leuko.models.wbc import WbcNet, pool_to
+
+
+class PrccHead(nn.Module):
+    """From the pRCC encoder's latent to one value per class: four convolutions, each halving the side.
+
+    Args:
+        n_classes: the number of values.
+    """
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__()
+        widths = (LATENT_CHANNELS, 256, 128, 64, 32)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(n_out))
+            for n_in, n_out in itertools.pairwise(widths)
+        )
+        self.linear = nn.Linear(512, n_classes)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Latents of shape (image, 128, side, side) to (image, class)."""
+        *first, last = self.blocks
+        for block in first:
+            latents = F.max_pool2d(block(latents), 2)
+        values: Tensor = self.linear(torch.flatten(pool_to(last(latents), 4), 1))
+        return values
+
+
+class WbcPlusNet(nn.Module):
+    """Three views of a cell, added: the pRCC latent through a head, CAM16's five features, and a base network.
+
+    The features of CAM16 are five because the classes are five, so five classes it must be. Trainable are 861,552
+    parameters; `encoder` and `cam16` are frozen, parameters and buffers.
+
+    Args:
+        encoder: the pRCC autoencoder's encoder.
+        cam16: the tissue classifier.
+        n_classes: the number of logits; must be five.
+    """
+
+    def __init__(self, encoder: nn.Module, cam16: Cam16Net, n_classes: int = N_FEATURES) -> None:
+        super().__init__()
+        if n_classes != N_FEATURES:
+            raise ValueError(f"WBC+ adds CAM16's {N_FEATURES} features to the classes' values, not {n_classes}")
+        self.encoder = encoder.requires_grad_(False)
+        self.cam16 = cam16.requires_grad_(False)
+        self.base = WbcNet(n_classes)
+        self.prcc_head = PrccHead(n_classes)
+        self.combine = nn.Linear(n_classes, n_classes)
+
+    def train(self, mode: bool = True) -> WbcPlusNet:
+        """Switch between training and evaluation; the frozen networks stay in evaluation.
+
+        In training mode their batch norm would move its statistics, although no parameter is trained.
+        """
+        super().train(mode)
+        self.encoder.eval()
+        self.cam16.eval()
+        return self
+
+    @torch.no_grad()
+    def encode(self, prcc_images: Tensor, cam16_images: Tensor) -> tuple[Tensor, Tensor]:
+        """What the frozen networks say, in half precision, as it is kept.
+
+        Args:
+            prcc_images: shape (image, 3, side, side) at the pRCC size, values 0 to 1.
+            cam16_images: the same at the CAM16 size.
+
+        Returns:
+            The latents, shape (image, 128, side / 8, side / 8), and the features, shape (image, 5).
+        """
+        return self.encoder(prcc_images).half(), self.cam16.features(cam16_images).half()
+
+    def forward(self, images: Tensor, latents: Tensor, features: Tensor) -> Tensor:
+        """Classify.
+
+        Args:
+            images: shape (image, 3, side, side), values 0 to 1; the side a multiple of 16.
+            latents: of the same images, from `encode`.
+            features: likewise.
+
+        Returns:
+            Logits, shape (image, class).
+        """
+        values = self.prcc_head(latents.float()) + features.float() + self.base(images)
+        logits: Tensor = self.combine(values)
+        return logits

@@ -1,0 +1,159 @@
+"""Where a network's inputs come from: pixels of a pack, and what the frozen networks make of them.
+
+A view is one of the eight ways to lay a square picture (the dihedral group D4): 0 is the picture as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+N_VIEWS = 8
+CHUNK = 16
+"""Images encoded at a time: fixed, so that the outputs do not depend on the batch size of a recipe."""
+
+
+def view_indices(side: int) -> Tensor:
+    """For each view, which pixel of the picture comes to each place.
+
+    Args:
+        side: of the picture, in pixels.
+
+    Returns:
+        Shape (8, side * side): indices into the flattened picture.
+    """
+    grid = torch.arange(side * side).view(side, side)
+    turned = [torch.rot90(grid, quarter) for quarter in range(4)]
+    return torch.stack([lay.flatten() for lay in (*turned, *(lay.flip(1) for lay in turned))])
+
+
+class Source(Protocol):
+    """Gives the inputs of some images."""
+
+    def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor, ...]:
+        """Fetch.
+
+        Args:
+            rows: shape (image,): which images.
+            views: shape (image,), 0 to 7: how each is laid; none for all as they are.
+
+        Returns:
+            The arguments for the network, the first dimension of each being the image.
+        """
+        ...
+
+
+class Images:
+    """The pixels of a pack's rows.
+
+    On a CPU they stay in the memory-mapped file; any other device gets a copy of its own, so that no step waits for
+    a transfer.
+
+    Args:
+        array: shape (row, side, side, 3), uint8.
+        rows: the rows of the array that are used, in the order in which they are numbered here.
+        device: where the inputs are wanted.
+    """
+
+    def __init__(self, array: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.device) -> None:
+        side = array.shape[1]
+        pixels = torch.from_numpy(array).view(len(array), side * side, 3)
+        index = torch.from_numpy(rows)
+        self.side = side
+        self.device = device
+        self.n_rows = len(rows)
+        self.pixels = pixels if device.type == "cpu" else pixels[index].to(device)
+        self.index = index if device.type == "cpu" else torch.arange(len(rows), device=device)
+        self.lays = view_indices(side).to(device)
+
+    def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor]:
+        """Images of shape (image, 3, side, side), float, 0 to 1, stored channels last."""
+        index = self.index[rows]
+        flat = self.pixels[index] if views is None else self.pixels[index[:, None], self.lays[views]]
+        images = flat.view(-1, self.side, self.side, 3).permute(0, 3, 1, 2)
+        return (images.float() / 255,)
+
+
+class Frozen:
+    """What a frozen network makes of other sources' inputs, computed when asked.
+
+    The network sees the very view of an image that the trained networks see.
+
+    Args:
+        network: from the sources' inputs to a tuple of outputs, the first dimension of each being the image.
+        sources: they share their rows.
+    """
+
+    def __init__(self, network: Callable[..., tuple[Tensor, ...]], *sources: Images) -> None:
+        self.network, self.sources = network, sources
+        self.n_rows, self.device = sources[0].n_rows, sources[0].device
+
+    @torch.no_grad()
+    def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor, ...]:
+        """The network's outputs."""
+        return self.network(*(part for source in self.sources for part in source(rows, views)))
+
+
+class Bank:
+    """A frozen network's outputs, computed once for every image and view.
+
+    Args:
+        frozen: computes them.
+        n_views: 1 if the images are only used as they are, else 8.
+    """
+
+    def __init__(self, frozen: Frozen, n_views: int) -> None:
+        self.n_views = n_views
+        rows = torch.arange(frozen.n_rows, device=frozen.device).repeat_interleave(n_views)
+        views = torch.arange(n_views, device=frozen.device).repeat(frozen.n_rows)
+        shapes = frozen(rows[:1], None)
+        self.outputs = tuple(part.new_empty(len(rows), *part.shape[1:]) for part in shapes)
+        for start in tqdm(range(0, len(rows), CHUNK), "encoding", unit="batch", leave=False, disable=None):
+            chunk = slice(start, start + CHUNK)
+            outputs = frozen(rows[chunk], views[chunk] if n_views > 1 else None)
+            for kept, part in zip(self.outputs, outputs, strict=True):
+                kept[chunk] = part
+
+    def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor, ...]:
+        """The outputs, as `Frozen` gives them."""
+        entries = rows * self.n_views if views is None else rows * self.n_views + views
+        return tuple(kept[entries] for kept in self.outputs)
+
+
+def banked(frozen: Frozen, *, n_views: int, n_uses: int, bank_gb: float) -> Frozen | Bank:
+    """Choose between computing once and computing always.
+
+    Args:
+        frozen: computes a frozen network's outputs.
+        n_views: how many views of each image are used, 1 or 8.
+        n_uses: for how many images, counted each time, the outputs will be asked in all.
+        bank_gb: the memory that may be spent on keeping them, in 10^9 bytes.
+
+    Returns:
+        A bank, if it fits the memory and costs less than it saves; else `frozen` itself.
+    """
+    n_entries = frozen.n_rows * n_views
+    sample = frozen(torch.zeros(1, dtype=torch.int64, device=frozen.device), None)
+    n_bytes = n_entries * sum(part.nbytes for part in sample)
+    return Bank(frozen, n_views) if n_entries <= n_uses and n_bytes <= bank_gb * 1e9 else frozen
+
+
+class Joined:
+    """Several sources side by side: all their inputs, in order.
+
+    Args:
+        sources: they share their rows.
+    """
+
+    def __init__(self, *sources: Source) -> None:
+        self.sources = sources
+
+    def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor, ...]:
+        """The inputs of all sources."""
+        return tuple(part for source in self.sources for part in source(rows, views))

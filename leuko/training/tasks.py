@@ -1,0 +1,133 @@
+"""What differs between trainings: the loss, the score, and what makes one epoch better than another."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from pytorch_msssim import ssim
+from torch import Tensor, nn
+
+from leuko.runtime import half_precision
+from leuko.training.sources import N_VIEWS, Source
+
+
+@dataclass(frozen=True)
+class Part:
+    """The training or the validation images.
+
+    Attributes:
+        inputs: gives the network's inputs.
+        labels: shape (image,), the classes' numbers, on the device; empty for an autoencoder.
+        n_images: how many there are.
+    """
+
+    inputs: Source
+    labels: Tensor
+    n_images: int
+
+
+class Task(ABC):
+    """A network, its images and its aim.
+
+    Args:
+        model: the network, on its device.
+        train: the training images.
+        val: the validation images.
+        turn: whether training images are laid at random, in one of eight views.
+    """
+
+    score_name: str
+    chosen_by: tuple[str, ...] = ()
+    """The columns of the history whose largest values, compared in order, mark the epoch that is kept; epochs equal
+    in all of them are told apart by `val_loss`."""
+
+    def __init__(self, model: nn.Module, train: Part, val: Part, *, turn: bool = False) -> None:
+        self.model, self.train, self.val, self.turn = model, train, val, turn
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.model.parameters()).device
+
+    def draw_views(self, n_images: int, rng: torch.Generator) -> Tensor | None:
+        """Views for a training batch, or none if images are used as they are."""
+        return torch.randint(N_VIEWS, (n_images,), generator=rng).to(self.device) if self.turn else None
+
+    def outputs(self, part: Part, rows: Tensor, views: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Run the network.
+
+        Args:
+            part: whose images.
+            rows: shape (image,): which of them, on the device.
+            views: how they are laid.
+
+        Returns:
+            The network's outputs in single precision, and what they should be.
+        """
+        inputs = part.inputs(rows, views)
+        with half_precision(self.device):
+            outputs: Tensor = self.model(*inputs)
+        return outputs.float(), self.targets(part, rows, inputs)
+
+    @abstractmethod
+    def targets(self, part: Part, rows: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+        """What the network should say for these images."""
+
+    @abstractmethod
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of every image, shape (image,)."""
+
+    @abstractmethod
+    def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The score of every image, shape (image,); its mean is what the progress bar shows."""
+
+    def summary(self, scores: Tensor, labels: Tensor) -> dict[str, float]:
+        """Scores of a whole part beside the means: from every image's score and label, both of shape (image,)."""
+        return {}
+
+
+class Classification(Task):
+    """Tell classes apart: cross entropy; the best epoch has the highest balanced accuracy, then the lowest loss."""
+
+    score_name = "accuracy"
+    chosen_by = ("val_balanced_accuracy",)
+
+    def targets(self, part: Part, rows: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+        """The classes' numbers."""
+        return part.labels[rows]
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross entropy."""
+        return F.cross_entropy(outputs, targets, reduction="none")
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """1 where the class is right."""
+        return (outputs.argmax(1) == targets).float()
+
+    def summary(self, scores: Tensor, labels: Tensor) -> dict[str, float]:
+        """Balanced accuracy: the share found of each class that occurs, averaged over these classes."""
+        recalls = torch.stack([scores[labels == label].mean() for label in labels.unique()])
+        return {"balanced_accuracy": recalls.mean().item()}
+
+
+class Reconstruction(Task):
+    """Give the image back: 1 - SSIM (structural similarity, Wang et al. 2004) on values from 0 to 1."""
+
+    score_name = "ssim"
+    data_range = 1.0
+
+    def targets(self, part: Part, rows: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+        """The images themselves."""
+        return inputs[0]
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """1 - SSIM."""
+        return 1 - self.scores(outputs, targets)
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """SSIM, structural similarity."""
+        similarity: Tensor = ssim(outputs, targets, data_range=self.data_range, size_average=False)
+        return similarity

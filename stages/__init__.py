@@ -1,0 +1,1 @@
+"""One module per pipeline stage: read the parameters, call the library, write the declared outputs."""

@@ -1,0 +1,47 @@
+"""Pack the images of every set and part into arrays, with copies of the pre-training images."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from leuko.data.augment import Pose, balancing_poses, pretraining_poses
+from leuko.data.manifest import read_manifest
+from leuko.data.packing import contact_sheet, write_pack
+from leuko.errors import run
+from leuko.params import load_params
+
+PACKS = Path("data/packs")
+MASKED = Path("data/masked")
+
+
+def main() -> None:
+    """Write `data/packs/<set>/<part>` and a contact sheet of what is in them."""
+    params = load_params()
+    options = params.augment
+    sizes = {"wbc": options.wbc_size, "prcc": options.prcc_size, "cam16": options.cam16_size}
+    # WBC+ looks at a blood cell through both pre-trained networks too, each at its own size.
+    sizes_of = {"prcc": {"prcc": sizes["prcc"]}, "cam16": {"cam16": sizes["cam16"]}, "wbc": sizes}
+    originals = read_manifest(Path("data/manifest.csv")).assign(root=params.data_root)
+    masked = read_manifest(MASKED / "manifest.csv").assign(root=str(MASKED))
+    images = pd.concat([originals, masked], ignore_index=True)
+
+    shutil.rmtree(PACKS, ignore_errors=True)
+    for stream, name in enumerate(sizes_of):
+        rng = np.random.default_rng([options.seed, stream])
+        for part in ("train", "val", "test"):
+            rows = images[(images["set"] == name) & (images["part"] == part)]
+            if part == "train" and name != "wbc":
+                poses = pretraining_poses(len(rows), options.rotation, rng)
+            elif part == "train" and options.balance:
+                poses = balancing_poses(list(rows["class"]), options.balance_rotation, rng)
+            else:
+                poses = [[Pose()]] * len(rows)
+            files = [Path(root) / path for root, path in zip(rows["root"], rows["path"], strict=True)]
+            write_pack(PACKS / name / part, rows, files, poses, sizes_of[name], f"packing {name} {part}")
+    contact_sheet(Path("plots/augment.png"), PACKS, n_images=8)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,27 @@
+"""Make masked copies of the training images that have a mask."""
+
+import shutil
+from pathlib import Path
+
+from leuko.data.manifest import read_manifest
+from leuko.data.masks import masked_examples, plan_masks, write_masked
+from leuko.errors import run
+from leuko.files import write_table
+from leuko.params import load_params
+
+FOLDER = Path("data/masked")
+
+
+def main() -> None:
+    """Write `data/masked` with its own manifest, and a picture of a few copies."""
+    params = load_params()
+    root, options = Path(params.data_root), params.prepare_masks
+    plan = plan_masks(read_manifest(Path("data/manifest.csv")), root, options.cam16, options.seed)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    copies = write_masked(plan, root, FOLDER, options.fill)
+    write_table(FOLDER / "manifest.csv", copies)
+    masked_examples(Path("plots/masked.png"), copies, list(plan["mask"]), root, FOLDER)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,63 @@
+"""Pre-train the autoencoder on unlabelled kidney tumour tissue."""
+
+from pathlib import Path
+
+import torch
+
+from leuko.errors import run
+from leuko.figures import image_grid
+from leuko.files import write_json, write_table
+from leuko.models.prcc import PrccAutoencoder
+from leuko.models.store import save_model
+from leuko.params import load_params
+from leuko.runtime import set_up
+from leuko.training.loop import fit, validate
+from leuko.training.parts import images_of, select_rows
+from leuko.training.tasks import Part, Reconstruction
+
+PACKS = Path("data/packs/prcc")
+
+
+def read_part(name: str, device: torch.device) -> Part:
+    """The images of one part; there are no labels."""
+    rows, _ = select_rows(PACKS / name)
+    return Part(images_of(PACKS / name, "prcc", rows, device), torch.empty(0), len(rows))
+
+
+class OfRange255(Reconstruction):
+    """The same aim, measured as in the study."""
+
+    data_range = 255.0
+
+
+def main() -> None:
+    """Write the autoencoder, its history, its score on the test images and a picture of what it reconstructs."""
+    params = load_params()
+    device = set_up(params.device, params.prcc.seed)
+    train, val, test = (read_part(name, device) for name in ("train", "val", "test"))
+    task = Reconstruction(PrccAutoencoder().to(device), train, val)
+    history = fit(task, params.prcc, seed=params.prcc.seed, title="pRCC")
+    config = {"network": "prcc", "size": params.augment.prcc_size, "recipe": params.prcc.model_dump()}
+    save_model(Path("models/prcc.safetensors"), task.model, config)
+    write_table(Path("plots/history/prcc.csv"), history)
+
+    # The study called SSIM with its default range of 255 on values up to 1: kept, by its name, to compare with.
+    write_json(
+        Path("metrics/prcc.json"),
+        {
+            "one_minus_ssim": validate(task, test)["loss"],
+            "one_minus_ssim_data_range_255": validate(OfRange255(task.model, train, val), test)["loss"],
+        },
+    )
+    with torch.no_grad():
+        originals, *_ = test.inputs(torch.arange(min(params.evaluate.examples, test.n_images), device=device), None)
+        pairs = {"original": originals, "reconstructed": task.model(originals)}
+    rows = [
+        (caption, [("", image) for image in images.permute(0, 2, 3, 1).cpu().numpy()])
+        for caption, images in pairs.items()
+    ]
+    image_grid(Path("plots/reconstructions.png"), rows)
+
+
+if __name__ == "__main__":
+    run(main)

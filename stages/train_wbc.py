@@ -1,0 +1,43 @@
+"""Train the base classifier of white blood cells on the chosen share of the labels."""
+
+from pathlib import Path
+
+from leuko.data.classes import CLASSES
+from leuko.errors import run
+from leuko.files import write_table
+from leuko.models.store import save_model
+from leuko.models.wbc import WbcNet
+from leuko.params import load_params
+from leuko.runtime import set_up
+from leuko.training.loop import fit
+from leuko.training.parts import images_of, labels_of, select_rows
+from leuko.training.tasks import Classification, Part
+
+PACKS = Path("data/packs/wbc")
+
+
+def main() -> None:
+    """Write the classifier and its history."""
+    params = load_params()
+    device = set_up(params.device, params.seed)
+    parts = []
+    for name, split in (("train", params.split), ("val", None)):
+        rows, table = select_rows(PACKS / name, split)
+        parts.append(Part(images_of(PACKS / name, "wbc", rows, device), labels_of(table, "wbc", device), len(rows)))
+    model = WbcNet(len(CLASSES["wbc"])).to(device)
+    task = Classification(model, *parts, turn=params.wbc.augment == "d4")
+    history = fit(task, params.wbc, seed=params.seed, title="base")
+    config = {
+        "network": "wbc",
+        "classes": CLASSES["wbc"],
+        "size": params.augment.wbc_size,
+        "split": params.split,
+        "seed": params.seed,
+        "recipe": params.wbc.model_dump(),
+    }
+    save_model(Path("models/wbc.safetensors"), model, config)
+    write_table(Path("plots/history/wbc.csv"), history)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -117,7 +117,7 @@ class Params(Group):
     launcher: Annotated[str, Field(min_length=1)]
     device: Literal["auto", "cpu", "cuda", "mps"]
     split: Literal[1, 10, 50, 100]
-    model: Literal["base", "plus"]
+    model: Literal["base", "control", "plus"]
     seed: Seed
     demo: Demo
     ingest: Ingest

@@ -1,4 +1,4 @@
-"""Score base and WBC+ on the same test images, and compare them."""
+"""Score base, control and WBC+ on the same test images, and compare them."""
 
 from pathlib import Path
 
@@ -16,11 +16,17 @@ from leuko.runtime import set_up
 from leuko.training.parts import select_rows
 
 TEST = Path("data/packs/wbc/test")
-MODELS = {"base": Path("models/wbc.safetensors"), "plus": Path("models/wbc_plus.safetensors")}
+MODELS = {
+    "base": Path("models/wbc.safetensors"),
+    "control": Path("models/control.safetensors"),
+    "plus": Path("models/wbc_plus.safetensors"),
+}
+GAINS = {"gain": ("plus", "base"), "gain_pretraining": ("plus", "control"), "gain_size": ("control", "base")}
+"""What is compared with what: the first is the study's question, the others say where the gain comes from."""
 
 
 def main() -> None:
-    """Write the headline of the chosen model, the comparison of both, and every prediction."""
+    """Write the headline of the chosen model, the comparison of all, and every prediction."""
     params = load_params()
     device = set_up(params.device, params.seed)
     rows, table = select_rows(TEST)
@@ -42,7 +48,7 @@ def main() -> None:
         write_table(Path(f"plots/predictions/{name}.csv"), predictions)
         if name == params.model:
             write_table(Path("plots/predictions/model.csv"), predictions)
-    comparison = scores | {"gain": gain(scores["plus"], scores["base"])}
+    comparison = scores | {name: gain(scores[first], scores[second]) for name, (first, second) in GAINS.items()}
     write_json(Path("metrics/metrics.json"), {name: scores[params.model][name] for name in HEADLINE})
     write_json(Path("metrics/comparison.json"), comparison)
 

@@ -10,22 +10,17 @@ from leuko.models.wbc import WbcNet
 from leuko.params import load_params
 from leuko.runtime import set_up
 from leuko.training.loop import fit
-from leuko.training.parts import images_of, labels_of, select_rows
-from leuko.training.tasks import Classification, Part
-
-PACKS = Path("data/packs/wbc")
+from leuko.training.parts import blood_parts
+from leuko.training.tasks import Classification
 
 
 def main() -> None:
     """Write the classifier and its history."""
     params = load_params()
     device = set_up(params.device, params.seed)
-    parts = []
-    for name, split in (("train", params.split), ("val", None)):
-        rows, table = select_rows(PACKS / name, split)
-        parts.append(Part(images_of(PACKS / name, "wbc", rows, device), labels_of(table, "wbc", device), len(rows)))
     model = WbcNet(len(CLASSES["wbc"])).to(device)
-    task = Classification(model, *parts, turn=params.wbc.augment == "d4")
+    train, val = blood_parts(Path("data/packs/wbc"), params.split, device, params.wbc)
+    task = Classification(model, train, val, turn=params.wbc.augment == "d4")
     history = fit(task, params.wbc, seed=params.seed, title="base")
     config = {
         "network": "wbc",

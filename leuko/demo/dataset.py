@@ -28,6 +28,7 @@ NODES = {
     "test": {"normal": 20, "tumor": 20},
 }
 KIDNEY_TUMORS, LEAST_KIDNEY_TUMORS = 48, 3
+LEAST = {"train": 1, "val": 2, "test": 1}  # of a class; ingest divides the val cells into validation and test
 SUBSETS = (1, 10, 50)  # percentages of the cells to train on
 
 SLIDES = {"train": range(1, 10), "val": range(7, 13)}  # the last three are new to a network after training
@@ -116,7 +117,7 @@ def _labelled(
     for label, kind in enumerate(counts["train"]):
         first = 1
         for part in counts:
-            numbers = range(first, first + _scaled(counts[part][kind], fraction))
+            numbers = range(first, first + max(LEAST[part], _scaled(counts[part][kind], fraction)))
             first += counts[part][kind]
             # Seeded as image number 0 would be, which does not exist.
             masked = default_rng([*seeds, label, 0]).choice(numbers, max(1, len(numbers) // 10), replace=False)
@@ -148,7 +149,7 @@ def _slides(seed: int) -> dict[int, Stain]:
 
 
 def _scaled(count: int, fraction: float) -> int:
-    return max(1, int(count * fraction))
+    return int(count * fraction)
 
 
 def _copy_subsets(root: Path, kind: str, rng: Generator) -> None:

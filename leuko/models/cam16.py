@@ -95,6 +95,8 @@ def load_backbone(backbone: nn.Module, weights: str) -> None:
     tensors = _imagenet_tensors() if weights == "imagenet" else read_tensors(Path(weights))
     tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
     expected = backbone.state_dict()
+    # Older files, torchvision's own among them, do not count the batches that batch norm has seen; nothing needs it.
+    tensors = {name: count for name, count in expected.items() if name.endswith("num_batches_tracked")} | tensors
     wrong = [
         name
         for name in sorted(expected.keys() | tensors.keys())
@@ -116,12 +118,12 @@ def _imagenet_tensors() -> dict[str, Tensor]:
     """
     weights = ResNet18_Weights.IMAGENET1K_V1
     try:
-        tensors: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:
+        tensors: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except Exception as error:  # a missing network and damaged files raise many kinds
         name = Path(weights.url).name
         cache = Path(torch.hub.get_dir()) / "checkpoints" / name
         raise LeukoError(
-            f"cam16.weights: imagenet cannot be downloaded ({error}). Three ways out:\n"
+            f"cam16.weights: imagenet cannot be had ({type(error).__name__}: {error}). Three ways out:\n"
             f"  1. fetch {weights.url} on a connected machine and put it at {cache}\n"
             f"  2. set cam16.weights to the path of a ResNet-18's .pth or .safetensors file\n"
             f"  3. set cam16.weights to none and cam16.freeze to false, to train from scratch"

@@ -12,7 +12,10 @@ from torch import Tensor
 
 from leuko.data.classes import CLASSES
 from leuko.data.packs import read_images, read_rows
-from leuko.training.sources import Images
+from leuko.params import Wbc, WbcPlus
+from leuko.training.loop import n_steps_per_epoch
+from leuko.training.sources import N_VIEWS, Frozen, Images, Joined, Network, Source, banked
+from leuko.training.tasks import Part
 
 
 def select_rows(pack: Path, split: int | None = None) -> tuple[NDArray[np.int64], pd.DataFrame]:
@@ -39,3 +42,39 @@ def labels_of(table: pd.DataFrame, of_set: str, device: torch.device) -> Tensor:
 def images_of(pack: Path, size: str, rows: NDArray[np.int64], device: torch.device) -> Images:
     """The pixels of a pack's rows at one of its sizes."""
     return Images(read_images(pack, size), rows, device)
+
+
+def blood_parts(
+    packs: Path, split: int, device: torch.device, recipe: Wbc, encode: Network | None = None
+) -> tuple[Part, Part]:
+    """The training and validation images of blood cells.
+
+    Args:
+        packs: the folder of the WBC packs.
+        split: percentage of the labels to train on.
+        device: where the inputs are wanted.
+        recipe: how the network is trained.
+        encode: for WBC+, the frozen networks: from images at the pRCC and the CAM16 size to their outputs, which then
+            follow the images as inputs.
+
+    Returns:
+        Training and validation part.
+    """
+    return (
+        _blood_part(packs / "train", split, device, recipe, encode),
+        _blood_part(packs / "val", None, device, recipe, encode),
+    )
+
+
+def _blood_part(pack: Path, split: int | None, device: torch.device, recipe: Wbc, encode: Network | None) -> Part:
+    """One part; with a split, the training part."""
+    rows, table = select_rows(pack, split)
+    inputs: Source = images_of(pack, "wbc", rows, device)
+    if encode:
+        assert isinstance(recipe, WbcPlus)
+        frozen = Frozen(encode, *(images_of(pack, size, rows, device) for size in ("prcc", "cam16")))
+        n_views = N_VIEWS if split and recipe.augment == "d4" else 1
+        n_seen = n_steps_per_epoch(recipe, len(rows)) * recipe.batch_size if split else len(rows)
+        outputs = banked(frozen, n_views=n_views, n_uses=n_seen * recipe.epochs, bank_gb=recipe.bank_gb)
+        inputs = Joined(inputs, outputs)
+    return Part(inputs, labels_of(table, "wbc", device), len(rows))

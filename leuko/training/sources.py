@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+Network = Callable[..., tuple[Tensor, ...]]
+"""From inputs to outputs, the first dimension of each being the image."""
+
 N_VIEWS = 8
 CHUNK = 16
 """Images encoded at a time: fixed, so that the outputs do not depend on the batch size of a recipe."""
@@ -86,11 +89,11 @@ class Frozen:
     The network sees the very view of an image that the trained networks see.
 
     Args:
-        network: from the sources' inputs to a tuple of outputs, the first dimension of each being the image.
+        network: takes the sources' inputs.
         sources: they share their rows.
     """
 
-    def __init__(self, network: Callable[..., tuple[Tensor, ...]], *sources: Images) -> None:
+    def __init__(self, network: Network, *sources: Images) -> None:
         self.network, self.sources = network, sources
         self.n_rows, self.device = sources[0].n_rows, sources[0].device
 

@@ -1,0 +1,55 @@
+"""Training the WBC+ network around two frozen networks, whichever they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from leuko.data.classes import CLASSES
+from leuko.models.cam16 import Cam16Net
+from leuko.models.prcc import PrccAutoencoder
+from leuko.models.wbc_plus import WbcPlusNet
+from leuko.params import Params
+from leuko.training.loop import fit
+from leuko.training.parts import blood_parts
+from leuko.training.tasks import Classification
+
+
+def train_plus(
+    params: Params, prcc: PrccAutoencoder, cam16: Cam16Net, packs: Path, device: torch.device, title: str
+) -> tuple[WbcPlusNet, dict[str, Any], pd.DataFrame]:
+    """Train a WBC+ network.
+
+    With one seed, the trained part starts from the same weights whatever the frozen networks are.
+
+    Args:
+        params: all settings.
+        prcc: the autoencoder whose encoder is used.
+        cam16: the tissue classifier.
+        packs: the folder of the WBC packs.
+        device: where to train.
+        title: what the progress bar says.
+
+    Returns:
+        The network, its configuration and its history.
+    """
+    torch.manual_seed(params.seed)
+    model = WbcPlusNet(prcc.encoder, cam16, len(CLASSES["wbc"])).to(device).eval()
+    recipe = params.wbc_plus
+    train, val = blood_parts(packs, params.split, device, recipe, model.encode)
+    task = Classification(model, train, val, turn=recipe.augment == "d4")
+    history = fit(task, recipe, seed=params.seed, title=title)
+    config = {
+        "network": "wbc_plus",
+        "classes": CLASSES["wbc"],
+        "size": params.augment.wbc_size,
+        "prcc_size": params.augment.prcc_size,
+        "cam16_size": params.augment.cam16_size,
+        "split": params.split,
+        "seed": params.seed,
+        "recipe": recipe.model_dump(),
+    }
+    return model, config, history

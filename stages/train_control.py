@@ -1,0 +1,29 @@
+"""Train the control: the WBC+ network with frozen networks that were never trained, on the same labels.
+
+What WBC+ gains over it is owed to pre-training; what it gains over base is owed to sheer size.
+"""
+
+from pathlib import Path
+
+from leuko.errors import run
+from leuko.files import write_table
+from leuko.models.cam16 import Cam16Net
+from leuko.models.prcc import PrccAutoencoder
+from leuko.models.store import save_model
+from leuko.params import load_params
+from leuko.runtime import set_up
+from leuko.training.plus import train_plus
+
+
+def main() -> None:
+    """Write the classifier, with the frozen networks in it, and its history."""
+    params = load_params()
+    device = set_up(params.device, params.seed)
+    prcc, cam16 = PrccAutoencoder(), Cam16Net(freeze=True)
+    model, config, history = train_plus(params, prcc, cam16, Path("data/packs/wbc"), device, "control")
+    save_model(Path("models/control.safetensors"), model, config)
+    write_table(Path("plots/history/control.csv"), history)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -36,5 +36,5 @@ def predict_pack(model: nn.Module, pack: Path, rows: NDArray[np.int64], device: 
         inputs = Joined(inputs, Frozen(model.encode, *frozen))
     chunks = torch.arange(len(rows), device=device).split(BATCH)
     logits = torch.cat([model(*inputs(chunk, None)) for chunk in chunks])
-    probabilities: NDArray[np.float64] = logits.double().softmax(1).cpu().numpy()
+    probabilities: NDArray[np.float64] = logits.cpu().double().softmax(1).numpy()
     return probabilities

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 
 import torch
@@ -21,8 +22,10 @@ def set_up(device: str, seed: int) -> torch.device:
         The device to compute on.
 
     Raises:
-        LeukoError: if the device is not there.
+        LeukoError: if the device is not there, or several processes were started.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise LeukoError("launcher: starts several processes, but a training runs in one; use python")
     _keep_freed_memory()
     torch.manual_seed(seed)
     # Convolutions chosen by trial runs, or adding in any order, would make equal runs differ.

@@ -70,7 +70,6 @@ class WbcPlusNet(nn.Module):
         self.cam16.eval()
         return self
 
-    @torch.no_grad()
     def encode(self, prcc_images: Tensor, cam16_images: Tensor) -> tuple[Tensor, Tensor]:
         """What the frozen networks say, in half precision, as it is kept.
 

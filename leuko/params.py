@@ -35,13 +35,19 @@ class Demo(Group):
 
 
 class Ingest(Group):
-    """How the images are divided; `seed` is apart from the trainings' so that all of them share one test set."""
+    """How the images are divided; `seed` is apart from the trainings' so that all of them share one test set.
+
+    The WBC subsets of 1, 10 and 50 % are those of the data root's `folders`, if it has any; otherwise, or if `subsets`
+    is `drawn`, they are drawn. Another `subset_seed` draws others and changes nothing else.
+    """
 
     seed: Seed
     val_fraction: Fraction
     prcc_val_fraction: Fraction
     prcc_test_fraction: Fraction
     min_side: PositiveInt
+    subsets: Literal["folders", "drawn"]
+    subset_seed: Seed
 
 
 class PrepareMasks(Group):
@@ -110,6 +116,12 @@ class Evaluate(Group):
     examples: PositiveInt
 
 
+class Report(Group):
+    """The report; without `pictures` it holds figures and numbers only, so that it can leave where the images must stay."""
+
+    pictures: bool
+
+
 class Params(Group):
     """All settings, as `params.yaml` holds them."""
 
@@ -128,6 +140,7 @@ class Params(Group):
     wbc: Wbc
     wbc_plus: WbcPlus
     evaluate: Evaluate
+    report: Report
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

@@ -1,14 +1,17 @@
 """Score base, control and WBC+ on the same test images, and compare them."""
 
 from pathlib import Path
+from textwrap import indent
 
 import numpy as np
 import pandas as pd
 
 from leuko.data.classes import CLASSES
 from leuko.errors import run
-from leuko.evaluation.scores import HEADLINE, gain, score
-from leuko.files import write_json, write_table
+from leuko.evaluation.calibration import apply_temperature, expected_calibration_error
+from leuko.evaluation.comparison import class_differences, compare, words
+from leuko.evaluation.scores import HEADLINE, score
+from leuko.files import write_bytes, write_json, write_table
 from leuko.inference import predict_pack
 from leuko.models.build import load_model
 from leuko.params import load_params
@@ -21,6 +24,7 @@ MODELS = {
     "control": Path("models/control.safetensors"),
     "plus": Path("models/wbc_plus.safetensors"),
 }
+NAMES = {"base": "base", "control": "the control", "plus": "WBC+"}
 GAINS = {"gain": ("plus", "base"), "gain_pretraining": ("plus", "control"), "gain_size": ("control", "base")}
 """What is compared with what: the first is the study's question, the others say where the gain comes from."""
 
@@ -32,29 +36,43 @@ def main() -> None:
     rows, table = select_rows(TEST)
     classes = CLASSES["wbc"]
     labels = np.array([classes.index(label) for label in table["class"]])
-    scores = {}
+    probabilities, comparison = {}, {}
     for name, path in MODELS.items():
-        model, _ = load_model(path)
-        probabilities = predict_pack(model, TEST, rows, device)
-        scores[name] = score(probabilities, labels, classes)
+        model, config = load_model(path)
+        probabilities[name] = predict_pack(model, TEST, rows, device)
+        tempered = apply_temperature(probabilities[name], config["temperature"])
+        comparison[name] = score(probabilities[name], labels, classes) | {
+            "temperature": config["temperature"],
+            "ece_calibrated": expected_calibration_error(tempered, labels),
+        }
         predictions = pd.DataFrame(
             {
                 "path": table["path"],
                 "actual": table["class"],
-                "predicted": [classes[number] for number in probabilities.argmax(axis=1)],
-                **{label: probabilities[:, number] for number, label in enumerate(classes)},
+                "predicted": [classes[number] for number in probabilities[name].argmax(axis=1)],
+                **{label: probabilities[name][:, number] for number, label in enumerate(classes)},
             }
         )
         write_table(Path(f"plots/predictions/{name}.csv"), predictions)
         if name == params.model:
             write_table(Path("plots/predictions/model.csv"), predictions)
-    comparison = scores | {name: gain(scores[first], scores[second]) for name, (first, second) in GAINS.items()}
-    write_json(Path("metrics/metrics.json"), {name: scores[params.model][name] for name in HEADLINE})
+    findings = []
+    for name, (first, second) in GAINS.items():
+        gain = compare(probabilities[first][None], probabilities[second][None], labels)
+        findings.append(words(gain, NAMES[first], NAMES[second]))
+        comparison[name] = gain | {"classes": class_differences(comparison[first], comparison[second])}
+    write_json(Path("metrics/metrics.json"), {name: comparison[params.model][name] for name in HEADLINE})
     write_json(Path("metrics/comparison.json"), comparison)
 
-    summary = pd.DataFrame({name: {key: part[key] for key in HEADLINE} for name, part in comparison.items()})
-    print(f"\n{len(labels)} test images, {params.split} % of the labels\n\n{summary.round(4).to_string()}\n")
-    print("Scores: metrics/    pictures: plots/    all of it as a page: dvc plots show")
+    shown = [*HEADLINE, "ece", "ece_calibrated", "auroc", "kappa"]
+    summary = pd.DataFrame({name: {key: part.get(key) for key in shown} for name, part in comparison.items()})
+    heading = f"{len(labels)} test images, {params.split} % of the labels"
+    if missing := sorted(set(classes) - set(table["class"])):
+        heading += f"; no test images of {', '.join(missing)}"
+    scores = indent(summary.astype(float).round(4).to_string(na_rep=""), "    ")
+    report = "\n\n".join([heading, scores, *findings]) + "\n"
+    write_bytes(Path("metrics/comparison.md"), report.encode())
+    print(f"\n{report}\nScores: metrics/    pictures: plots/    all of it as a page: dvc plots show")
 
 
 if __name__ == "__main__":

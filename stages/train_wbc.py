@@ -4,12 +4,13 @@ from pathlib import Path
 
 from leuko.data.classes import CLASSES
 from leuko.errors import run
+from leuko.evaluation.calibration import fit_temperature
 from leuko.files import write_table
 from leuko.models.store import save_model
 from leuko.models.wbc import WbcNet
 from leuko.params import load_params
 from leuko.runtime import set_up
-from leuko.training.loop import fit
+from leuko.training.loop import fit, predict
 from leuko.training.parts import blood_parts
 from leuko.training.tasks import Classification
 
@@ -28,6 +29,7 @@ def main() -> None:
         "size": params.augment.wbc_size,
         "split": params.split,
         "seed": params.seed,
+        "temperature": fit_temperature(*predict(task, val)),
         "recipe": params.wbc.model_dump(),
     }
     save_model(Path("models/wbc.safetensors"), model, config)

@@ -55,6 +55,8 @@ def make_manifest(
     prcc_val_fraction: float,
     prcc_test_fraction: float,
     min_side: int,
+    subsets: str,
+    subset_seed: int,
 ) -> pd.DataFrame:
     """Check a data root and divide its images into parts and subsets.
 
@@ -68,6 +70,8 @@ def make_manifest(
         prcc_val_fraction: share of the pRCC images for validation.
         prcc_test_fraction: share of the pRCC images for the test.
         min_side: smaller images, in pixels, are refused.
+        subsets: `folders` follows the data root's subset folders, if it has any; `drawn` does not.
+        subset_seed: draws other subsets, and nothing else; it counts only where they are drawn.
 
     Returns:
         The manifest.
@@ -86,11 +90,11 @@ def make_manifest(
 
     prcc = [image.path for image in images if image.set == "prcc"]
     parts |= _divide_prcc(prcc, prcc_val_fraction, prcc_test_fraction, np.random.default_rng([seed, 1]))
-    if has_subset_folders(root):
-        subsets = {image.path: (image.subset, image.mask_subset) for image in images}
+    if subsets == "folders" and has_subset_folders(root):
+        memberships = {image.path: (image.subset, image.mask_subset) for image in images}
     else:
         train = [image for image in images if image.set == "wbc" and image.part == "train"]
-        subsets = _draw_subsets(train, np.random.default_rng([seed, 2]))
+        memberships = _draw_subsets(train, np.random.default_rng([seed, 2, subset_seed]))
     rows = [
         (
             image.set,
@@ -98,7 +102,7 @@ def make_manifest(
             image.label,
             image.path.as_posix(),
             image.mask.as_posix() if image.mask else "",
-            *subsets.get(image.path, (0, 0)),
+            *memberships.get(image.path, (0, 0)),
             probes[image.path].width,
             probes[image.path].height,
             probes[image.path].sha256,

@@ -54,7 +54,7 @@ def plan_masks(manifest: pd.DataFrame, root: Path, cam16: str, seed: int) -> pd.
     labels = {"both": ("normal", "tumor"), "tumor": ("tumor",), "none": ()}[cam16]
     masked = masked[(masked["set"] == "wbc") | masked["class"].isin(labels)].reset_index(drop=True)
     keeps = map_images(lambda path: bool(read_mask(root / path).any()), list(masked["mask"]), "reading masks")
-    masked["kept"] = keeps
+    masked["kept"] = np.array(keeps, dtype=bool)  # the type holds for no masks at all, too
 
     lenders = masked[(masked["class"] == "tumor") & masked["kept"]]["mask"].to_numpy()
     borrows = (masked["class"] == "normal") & ~masked["kept"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from math import exp, log
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 N_BINS = 15
-TEMPERATURES = (0.05, 20.0)
+LOWEST, HIGHEST = 0.05, 20.0
 """Between these the temperature is sought."""
 
 
@@ -34,9 +36,9 @@ def expected_calibration_error(probabilities: NDArray[np.float64], labels: NDArr
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
     """Find what to divide logits by, so that their softmax is as likely as can be (Guo et al. 2017, section 4.2).
 
-    Where every image is told right, the likeliest temperature is zero and every answer certain. So the targets are
-    smoothed in the manner of Platt (1999): among n images, each label is taken to be wrong with probability 1 / (n + 1),
-    any class standing in for it. With many images this changes nothing.
+    Where every image is told right, the likeliest temperature is zero and every answer certain, which n images cannot
+    show. So the targets are smoothed in the manner of Platt (1999): with probability 1 / (n + 1) a label is taken to be
+    wrong, any class standing in for it. With many images this changes next to nothing.
 
     Args:
         logits: shape (image, class), of images that the network was not trained on.
@@ -51,9 +53,9 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> 
 
     def loss(log_temperature: float) -> float:
         """The cross entropy, which has one minimum: it is convex in 1 / temperature."""
-        return float(-(targets * log_softmax(logits / np.exp(log_temperature), axis=1)).sum(axis=1).mean())
+        return float(-(targets * log_softmax(logits / exp(log_temperature), axis=1)).sum(axis=1).mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded").x))
+    return exp(minimize_scalar(loss, bounds=(log(LOWEST), log(HIGHEST)), method="bounded").x)
 
 
 def apply_temperature(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

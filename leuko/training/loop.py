@@ -7,8 +7,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 from tqdm import tqdm
@@ -131,6 +133,19 @@ def validate(task: Task, part: Part) -> dict[str, float]:
     score = torch.cat(scores)
     means = {"loss": torch.cat(losses).mean().item(), task.score_name: score.mean().item()}
     return means | task.summary(score, part.labels)
+
+
+@torch.no_grad()
+def predict(task: Task, part: Part) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Run the network on all images of a part as they are.
+
+    Returns:
+        The network's outputs and what they should be, the first dimension of each being the image.
+    """
+    task.model.eval()
+    chunks = torch.arange(part.n_images, device=task.device).split(EVAL_BATCH)
+    outputs, targets = zip(*(task.outputs(part, rows) for rows in chunks), strict=True)
+    return torch.cat(outputs).cpu().numpy(), torch.cat(targets).cpu().numpy()
 
 
 def fit(task: Task, recipe: Recipe, *, seed: int, title: str) -> pd.DataFrame:

@@ -9,11 +9,12 @@ import pandas as pd
 import torch
 
 from leuko.data.classes import CLASSES
+from leuko.evaluation.calibration import fit_temperature
 from leuko.models.cam16 import Cam16Net
 from leuko.models.prcc import PrccAutoencoder
 from leuko.models.wbc_plus import WbcPlusNet
 from leuko.params import Params
-from leuko.training.loop import fit
+from leuko.training.loop import fit, predict
 from leuko.training.parts import blood_parts
 from leuko.training.tasks import Classification
 
@@ -50,6 +51,7 @@ def train_plus(
         "cam16_size": params.augment.cam16_size,
         "split": params.split,
         "seed": params.seed,
+        "temperature": fit_temperature(*predict(task, val)),
         "recipe": recipe.model_dump(),
     }
     return model, config, history

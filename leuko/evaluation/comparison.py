@@ -1,0 +1,193 @@
+"""How two models compare on the same images: differences, what chance could make of them, and that in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from leuko.evaluation.scores import HEADLINE, log_losses
+
+N_RESAMPLES = 5_000
+LEVEL = 0.95
+
+
+def compare(first: NDArray[np.float64], second: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, Any]:
+    """Compare two models on the same images.
+
+    Args:
+        first: probabilities, shape (seed, image, class); a seed's models of both kinds had the same training images.
+        second: the same of the other model.
+        labels: shape (image,), the classes' numbers.
+
+    Returns:
+        The difference of each headline score, first minus second, mean over the seeds; `interval`: for each of them
+        the ends `low` and `high` of the 95 % interval and `p`, twice the share of resamples on the far side of zero;
+        and with one seed `mcnemar`. Several seeds meet the same images again, so their answers are no independent
+        pairs, which McNemar's test wants; there the `p` of the interval of accuracy, with seeds and images resampled,
+        stands in for it.
+    """
+    tallies = np.stack([_tally(first, labels), _tally(second, labels)], axis=1)
+    n_seeds, n_images = first.shape[:2]
+    as_they_are = _differences(tallies, labels, np.ones((1, n_images)), np.ones((1, n_seeds)))
+    resampled = _differences(tallies, labels, *_draw(n_images, n_seeds))
+    comparison = {name: float(difference[0]) for name, difference in as_they_are.items()}
+    intervals = {name: _interval(differences) for name, differences in resampled.items()}
+    if n_seeds > 1:
+        return comparison | {"interval": intervals}
+    return comparison | {"interval": intervals, "mcnemar": _mcnemar(first[0], second[0], labels)}
+
+
+def class_differences(first: dict[str, Any], second: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """The differences of two models' precision, recall and F1 for each class, first minus second, of `score`s."""
+    return {
+        name: {key: first["classes"][name][key] - second["classes"][name][key] for key in ("precision", "recall", "f1")}
+        for name in first["classes"]
+    }
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct the p-values of several tests, such as one for every split, so that all hold together (Holm 1979)."""
+    corrected: list[float] = multipletests(p_values, method="holm")[1].tolist()
+    return corrected
+
+
+def words(comparison: dict[str, Any], first: str, second: str) -> str:
+    """Say what a comparison found.
+
+    Args:
+        comparison: what `compare` gives.
+        first: what the first model is called.
+        second: what the second is called.
+
+    Returns:
+        A sentence on balanced accuracy in percentage points and, where there is McNemar's test, one on accuracy.
+    """
+    difference = 100 * comparison["balanced_accuracy"]
+    low, high = (100 * comparison["interval"]["balanced_accuracy"][end] for end in ("low", "high"))
+    level = f"{100 * LEVEL:.0f} % interval"
+    if low > 0:
+        sentence = (
+            f"{first} is better than {second} by {difference:.1f} points of balanced accuracy "
+            f"({level} {low:.1f} to {high:.1f})."
+        )
+    elif high < 0:
+        sentence = (
+            f"{second} is better than {first} by {-difference:.1f} points of balanced accuracy "
+            f"({level} {-high:.1f} to {-low:.1f})."
+        )
+    elif low == high:
+        sentence = f"No difference in balanced accuracy between {first} and {second}."
+    else:
+        sentence = (
+            f"No significant difference in balanced accuracy between {first} and {second}: {difference:+z.1f} points "
+            f"({level} {low:z.1f} to {high:z.1f})."
+        )
+    sentence = sentence[0].upper() + sentence[1:]
+    if "mcnemar" not in comparison:
+        return sentence
+    only_first, only_second, p = (comparison["mcnemar"][key] for key in ("only_first", "only_second", "p"))
+    return (
+        f"{sentence} Images that only {first} tells right: {only_first}, that only {second} does: {only_second} "
+        f"(McNemar's exact test: {f'p = {p:.3f}' if p >= 0.001 else 'p < 0.001'})."
+    )
+
+
+def _mcnemar(
+    first: NDArray[np.float64], second: NDArray[np.float64], labels: NDArray[np.int64]
+) -> dict[str, int | float]:
+    """The exact test of equal accuracy (McNemar 1947) on probabilities of shape (image, class).
+
+    Returns:
+        How many images `only_first` and `only_second` tells right, and `p`, two-sided.
+    """
+    right = [probabilities.argmax(axis=1) == labels for probabilities in (first, second)]
+    table = confusion_matrix(*right, labels=[True, False])
+    p = float(mcnemar(table, exact=True).pvalue)
+    return {"only_first": int(table[0, 1]), "only_second": int(table[1, 0]), "p": p}
+
+
+# Resampling. `scipy.stats.bootstrap` draws along one axis, so it cannot draw seeds and images together; and with
+# weights for images, thousands of resamples are one product of matrices for every class.
+
+
+def _draw(n_images: int, n_seeds: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw how often every image and every seed occurs in every resample; always the same draws.
+
+    Seeds are drawn apart from images, as every seed met every image (the pigeonhole bootstrap, Owen 2007), and one
+    fewer than there are, without which few seeds seem to vary less than they do (Rao & Wu 1988).
+
+    Returns:
+        Shape (resample, image) and (resample, seed).
+    """
+    rng = np.random.default_rng(0)
+    images = rng.multinomial(n_images, np.full(n_images, 1 / n_images), N_RESAMPLES)
+    seeds = rng.multinomial(max(n_seeds - 1, 1), np.full(n_seeds, 1 / n_seeds), N_RESAMPLES)
+    return images.astype(np.float64), seeds.astype(np.float64)
+
+
+def _tally(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What every image adds to the scores: a one at the class predicted, then its negative log-likelihood.
+
+    Args:
+        probabilities: shape (seed, image, class).
+        labels: shape (image,).
+
+    Returns:
+        Shape (image, seed, class + 1).
+    """
+    predicted = np.eye(probabilities.shape[2])[probabilities.argmax(axis=2).T]
+    losses = np.stack([log_losses(of_seed, labels) for of_seed in probabilities], axis=1)
+    return np.concatenate([predicted, losses[..., None]], axis=2)
+
+
+def _differences(
+    tallies: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    images: NDArray[np.float64],
+    seeds: NDArray[np.float64],
+) -> dict[str, NDArray[np.float64]]:
+    """The differences of the headline scores when images and seeds occur so and so often.
+
+    As everywhere, recall and F1 are averaged over the classes that occur; a resample may lack a very rare one.
+
+    Args:
+        tallies: shape (image, 2, seed, class + 1), of the two models.
+        labels: shape (image,).
+        images: how often each image occurs, shape (resample, image).
+        seeds: how often each seed occurs, shape (resample, seed).
+
+    Returns:
+        For each headline score, shape (resample,): first minus second, mean over the seeds.
+    """
+    classes = np.unique(labels)
+    # Shape (resample, 2, seed, actual class, predicted class or loss).
+    sums = np.stack(
+        [np.tensordot(images[:, labels == label], tallies[labels == label], axes=1) for label in classes], axis=3
+    )
+    confusion, losses = sums[..., :-1], sums[..., -1]
+    right = confusion[..., np.arange(len(classes)), classes]
+    n_actual, n_predicted = confusion.sum(axis=4), confusion.sum(axis=3)[..., classes]
+    n_occurring = (n_actual > 0).sum(axis=3)
+    # A class that does not occur has none right, so that it adds zero to the sums.
+    scores = {
+        "accuracy": right.sum(axis=3) / len(labels),
+        "balanced_accuracy": (right / np.maximum(n_actual, 1)).sum(axis=3) / n_occurring,
+        "macro_f1": (2 * right / np.maximum(n_actual + n_predicted, 1)).sum(axis=3) / n_occurring,
+        "loss": losses.sum(axis=3) / len(labels),
+    }
+    shares = seeds / seeds.sum(axis=1, keepdims=True)
+    # Rounded, so that what is zero but for the rounding of floats counts as zero.
+    return {name: ((scores[name][:, 0] - scores[name][:, 1]) * shares).sum(axis=1).round(12) for name in HEADLINE}
+
+
+def _interval(differences: NDArray[np.float64]) -> dict[str, float]:
+    """The percentile interval of resampled differences and its p-value (Efron & Tibshirani 1993, chapters 13, 15)."""
+    low, high = np.quantile(differences, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    n_beyond = min((differences <= 0).sum(), (differences >= 0).sum())
+    return {"low": float(low), "high": float(high), "p": float(min(1, 2 * (n_beyond + 1) / (N_RESAMPLES + 1)))}

@@ -1,0 +1,210 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+from scipy.stats import binomtest, bootstrap, chi2
+
+from leuko.evaluation import comparison
+from leuko.evaluation.comparison import class_differences, compare, holm, words
+from leuko.evaluation.scores import HEADLINE, score
+
+NAMES = ("a", "b", "c", "d", "e")
+SHARES = (0.02, 0.07, 0.24, 0.06, 0.61)
+
+
+def draw_labels(n_images, seed=0, shares=SHARES):
+    return np.random.default_rng(seed).choice(5, n_images, p=shares)
+
+
+def classifier(labels, *, seed, skill=2.0, n_seeds=1):
+    """Probabilities of shape (seed, image, class)."""
+    noise = np.random.default_rng(seed).normal(size=(n_seeds, len(labels), 5))
+    return softmax(2 * (noise + skill * np.eye(5)[labels]), axis=2)
+
+
+def paired(both, only_first, only_second, neither):
+    """Two classifiers of two classes that are right together and alone as often as told, and the labels."""
+    counts = [both, only_first, only_second, neither]
+    first, second = (np.eye(2)[np.repeat(predicted, counts)][None] for predicted in ([1, 1, 0, 0], [1, 0, 1, 0]))
+    return first, second, np.ones(sum(counts), np.int64)
+
+
+@pytest.fixture
+def few_resamples(monkeypatch):
+    monkeypatch.setattr(comparison, "N_RESAMPLES", 200)
+
+
+@pytest.mark.parametrize(
+    ("only_first", "only_second", "p"),
+    [
+        (0, 0, 1),
+        (5, 5, 1),
+        (5, 0, 2 / 2**5),
+        (1, 6, 2 * (1 + 7) / 2**7),
+        (9, 2, 2 * (1 + 11 + 55) / 2**11),
+    ],
+)
+@pytest.mark.usefixtures("few_resamples")
+def test_mcnemar_is_exact(only_first, only_second, p):
+    result = compare(*paired(21, only_first, only_second, 12))["mcnemar"]
+    assert result == {"only_first": only_first, "only_second": only_second, "p": pytest.approx(p)}
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_mcnemar_of_the_textbook_table():
+    # Approval of a president in two surveys, Agresti (1990) Categorical Data Analysis, p. 350: 150 against 86 changed
+    # their minds. The statistic is (150 - 86)^2 / 236 = 17.36, which the exact test should nearly agree with.
+    p = compare(*paired(794, 150, 86, 570))["mcnemar"]["p"]
+    assert p == pytest.approx(binomtest(86, 236).pvalue)
+    assert p == pytest.approx(chi2.sf(64**2 / 236, 1), rel=0.4)
+
+
+def test_holm_of_hand_worked_p_values():
+    # Sorted .005, .01, .03, .04 times 4, 3, 2, 1, and never falling: .02, .03, .06, .06.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5]) == [0.5]
+
+
+def test_the_interval_of_accuracy_is_that_of_scipy():
+    labels = draw_labels(600)
+    first, second = classifier(labels, seed=1), classifier(labels, seed=2, skill=1.8)
+    ours = compare(first, second, labels)["interval"]["accuracy"]
+    right = tuple((probabilities[0].argmax(axis=1) == labels).astype(float) for probabilities in (first, second))
+    theirs = bootstrap(
+        right,
+        lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=5_000,
+        method="percentile",
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    assert (ours["low"], ours["high"]) == pytest.approx((theirs.low, theirs.high), abs=0.003)
+
+
+def test_the_interval_holds_a_known_difference_as_often_as_it_says(monkeypatch):
+    monkeypatch.setattr(comparison, "N_RESAMPLES", 500)
+    shares = (0.2, 0.2, 0.2, 0.2, 0.2)
+    many = draw_labels(100_000, seed=99, shares=shares)
+    true = score(classifier(many, seed=98)[0], many, NAMES)["balanced_accuracy"]
+    true -= score(classifier(many, seed=97, skill=1.6)[0], many, NAMES)["balanced_accuracy"]
+    n_held = 0
+    for trial in range(100):
+        labels = draw_labels(150, seed=trial, shares=shares)
+        first, second = classifier(labels, seed=1_000 + trial), classifier(labels, seed=2_000 + trial, skill=1.6)
+        interval = compare(first, second, labels)["interval"]["balanced_accuracy"]
+        n_held += interval["low"] <= true <= interval["high"]
+    # With 95 % coverage, fewer than 88 of 100 would come up once in 700 times.
+    assert n_held >= 88
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.integers(1, 3))
+def test_weights_stand_for_repeated_images(seed, n_images, n_seeds):
+    rng = np.random.default_rng(seed)
+    labels = draw_labels(n_images, seed)
+    pair = [classifier(labels, seed=seed + number, n_seeds=n_seeds, skill=0.5) for number in range(2)]
+    counts = rng.multinomial(n_images, np.full(n_images, 1 / n_images))
+    tallies = np.stack([comparison._tally(part, labels) for part in pair], axis=1)
+    weights = counts[None].astype(float), np.ones((1, n_seeds))
+    differences = comparison._differences(tallies, labels, *weights)
+    rows = np.repeat(np.arange(n_images), counts)
+    for name in HEADLINE:
+        first, second = ([score(one[rows], labels[rows], NAMES)[name] for one in part] for part in pair)
+        assert differences[name][0] == pytest.approx(np.mean(first) - np.mean(second), abs=1e-9)
+
+
+@settings(max_examples=8)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3))
+def test_swapping_the_models_swaps_the_signs(seed, n_seeds):
+    labels = draw_labels(40, seed)
+    first, second = (classifier(labels, seed=seed + number, n_seeds=n_seeds) for number in range(2))
+    there, back = compare(first, second, labels), compare(second, first, labels)
+    for name in HEADLINE:
+        assert there[name] == -back[name]
+        assert there["interval"][name]["low"] == pytest.approx(-back["interval"][name]["high"], abs=1e-9)
+        assert there["interval"][name]["p"] == back["interval"][name]["p"]
+
+
+@pytest.mark.parametrize("n_seeds", [1, 4])
+def test_a_model_gains_nothing_over_itself(n_seeds):
+    labels = draw_labels(300)
+    model = classifier(labels, seed=1, n_seeds=n_seeds)
+    result = compare(model, model.copy(), labels)
+    assert all(result[name] == 0 for name in HEADLINE)
+    assert all(interval == {"low": 0, "high": 0, "p": 1} for interval in result["interval"].values())
+    assert words(result, "WBC+", "base").startswith("No difference in balanced accuracy between WBC+ and base.")
+    assert n_seeds > 1 or result["mcnemar"]["p"] == 1
+
+
+def test_the_same_comparison_gives_the_same_numbers():
+    labels = draw_labels(300)
+    first, second = (classifier(labels, seed=number, n_seeds=2) for number in range(2))
+    assert compare(first, second, labels) == compare(first, second, labels)
+
+
+def test_seeds_that_say_the_same_count_as_one():
+    labels = draw_labels(300)
+    first, second = classifier(labels, seed=1), classifier(labels, seed=2)
+    once, often = compare(first, second, labels), compare(first.repeat(3, 0), second.repeat(3, 0), labels)
+    for name in HEADLINE:
+        assert often[name] == pytest.approx(once[name])
+        assert often["interval"][name] == pytest.approx(once["interval"][name], abs=1e-9)
+    assert "mcnemar" in once
+    assert "mcnemar" not in often
+
+
+def test_seeds_that_differ_widen_the_interval():
+    labels = draw_labels(1_000)
+    base = classifier(labels, seed=1, n_seeds=5)
+    lucky = np.concatenate([classifier(labels, seed=2, skill=skill) for skill in (0.5, 1, 2, 3, 4)])
+    intervals = [
+        compare(first, second, labels)["interval"]["accuracy"]
+        for first, second in ((lucky, base), (classifier(labels, seed=3, n_seeds=5), base))
+    ]
+    wide, narrow = (interval["high"] - interval["low"] for interval in intervals)
+    assert wide > 5 * narrow
+
+
+def test_a_class_that_has_one_image_or_none_is_no_obstacle():
+    labels = np.repeat([1, 2, 4], [1, 3, 40])
+    first, second = classifier(labels, seed=1), classifier(labels, seed=2, skill=0.5)
+    result = compare(first, second, labels)
+    assert all(np.isfinite([*interval.values()]).all() for interval in result["interval"].values())
+    assert result["interval"]["balanced_accuracy"]["low"] < result["interval"]["balanced_accuracy"]["high"]
+
+
+def test_differences_of_classes_are_first_minus_second():
+    labels = draw_labels(200)
+    first, second = (score(classifier(labels, seed=seed)[0], labels, NAMES) for seed in (1, 2))
+    differences = class_differences(first, second)
+    assert list(differences) == list(NAMES)
+    assert differences["c"]["recall"] == first["classes"]["c"]["recall"] - second["classes"]["c"]["recall"]
+    assert set(differences["c"]) == {"precision", "recall", "f1"}
+
+
+def told(difference, low, high, **more):
+    result = {"balanced_accuracy": difference, "interval": {"balanced_accuracy": {"low": low, "high": high}}, **more}
+    return words(result, "the control", "base")
+
+
+def test_words_say_who_is_better_and_how_sure_that_is():
+    assert told(0.032, 0.011, 0.054) == (
+        "The control is better than base by 3.2 points of balanced accuracy (95 % interval 1.1 to 5.4)."
+    )
+    assert told(-0.032, -0.054, -0.011) == (
+        "Base is better than the control by 3.2 points of balanced accuracy (95 % interval 1.1 to 5.4)."
+    )
+    assert told(0.004, -0.01, 0.019) == (
+        "No significant difference in balanced accuracy between the control and base: +0.4 points "
+        "(95 % interval -1.0 to 1.9)."
+    )
+    assert told(-0.0001, -0.01, 0.0) == (
+        "No significant difference in balanced accuracy between the control and base: +0.0 points "
+        "(95 % interval -1.0 to 0.0)."
+    )
+    assert told(0.0, 0.0, 0.0) == "No difference in balanced accuracy between the control and base."
+    assert told(0.0, 0.0, 0.0, mcnemar={"only_first": 1, "only_second": 12, "p": 0.0034}).endswith(
+        " Images that only the control tells right: 1, that only base does: 12 (McNemar's exact test: p = 0.003)."
+    )
+    assert "p < 0.001" in told(0.0, 0.0, 0.0, mcnemar={"only_first": 0, "only_second": 0, "p": 1e-5})

@@ -4,10 +4,11 @@ VENV := .venv
 # Stages run `python`; inside make that is the environment's own.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test format help
+.PHONY: repro study test format help
 
 help:
 	@echo "make repro    set up $(VENV) and run the pipeline on the demo data"
+	@echo "make study    set up $(VENV) and run every split with several seeds; options: make study STUDY='--seeds 5'"
 	@echo "make test     set up $(VENV) and run all checks"
 	@echo "make format   lay the code out as the checks want it"
 
@@ -16,6 +17,9 @@ repro: $(VENV)/installed
 	@echo
 	@echo "Results:   metrics/ and plots/"
 	@echo "As a page: . $(VENV)/bin/activate && dvc plots show"
+
+study: $(VENV)/installed
+	python -m leuko.study $(STUDY)
 
 test: $(VENV)/installed
 	ruff check .

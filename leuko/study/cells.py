@@ -1,0 +1,235 @@
+"""A cell of the study: one split with one seed, kept as a folder of small text files.
+
+The files can be committed, or copied from another machine: they need neither DVC's cache nor its experiments. A cell is
+current if it was made with the same settings, images and code as a run started now would be; `Origin` tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from leuko.errors import LeukoError
+from leuko.files import write_bytes, write_json
+
+CELLS = Path("study/cells")
+MODELS = ("base", "control", "plus")
+
+RESULTS = {
+    "params.yaml": "params.yaml",
+    **{f"metrics/{name}.json": f"{name}.json" for name in ("comparison", "prcc", "cam16")},
+    **{f"plots/predictions/{model}.csv": f"{model}.csv" for model in MODELS},
+    **{f"plots/history/{name}.csv": f"history/{name}.csv" for name in ("prcc", "cam16", "wbc", "control", "wbc_plus")},
+}
+"""What is kept of a run: the file in the project, and in the cell's folder."""
+
+ORIGIN = "made_with.json"
+SOURCES = ("dvc.yaml", "dvc.lock", "leuko", "stages")
+"""What tells a run's origin, beside its settings."""
+
+NO_MATTER = ("data_root", "demo", "device", "launcher", "model")
+"""Settings that may differ: where a cell ran, what is reported, and what the hash of the images tells better."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One split with one seed."""
+
+    split: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return f"split{self.split}-seed{self.seed}"
+
+    @property
+    def experiment(self) -> str:
+        """The name of its DVC experiment."""
+        return f"study-{self.name}"
+
+    @property
+    def folder(self) -> Path:
+        """Where its results are kept."""
+        return CELLS / self.name
+
+    @property
+    def settings(self) -> dict[str, int | str]:
+        """What sets it apart from the other cells.
+
+        At 1 % a class may have a single image, and which one matters more than any seed of a training. There, the
+        subset is drawn anew for every seed.
+        """
+        redrawn: dict[str, int | str] = {"ingest.subsets": "drawn", "ingest.subset_seed": self.seed}
+        return {"split": self.split, "seed": self.seed} | (redrawn if self.split == 1 else {})
+
+
+def cells_in(folder: Path) -> list[Cell]:
+    """The complete cells of a folder, by split and seed."""
+    names = [re.fullmatch(r"split(\d+)-seed(\d+)", path.name) for path in folder.glob("split*")]
+    cells = [Cell(int(name[1]), int(name[2])) for name in names if name]
+    complete = [cell for cell in cells if is_complete(folder / cell.name)]
+    return sorted(complete, key=lambda cell: (cell.split, cell.seed))
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a cell's folder has all that is kept of a run."""
+    return all((folder / name).is_file() for name in (*RESULTS.values(), ORIGIN))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a run was made with.
+
+    Attributes:
+        settings: by dotted keys, without those that do not matter.
+        data: hash of the data root, as DVC has it.
+        code: hash of the code that the stages up to `evaluate` depend on.
+    """
+
+    settings: dict[str, Any]
+    data: str
+    code: str
+
+    def of(self, cell: Cell) -> Origin:
+        """The same with the settings of a cell."""
+        return replace(self, settings=self.settings | cell.settings)
+
+    def shared(self) -> Origin:
+        """The same without all that a cell may set."""
+        own = Cell(1, 0).settings
+        return replace(self, settings={key: value for key, value in self.settings.items() if key not in own})
+
+    def differences(self, other: Origin) -> list[str]:
+        """Say in words what differs from another origin; nothing if they are equal."""
+        keys = sorted(self.settings.keys() | other.settings.keys())
+        pairs = [(key, self.settings.get(key), other.settings.get(key)) for key in keys]
+        found = [f"{key} is {mine}, not {theirs}" for key, mine, theirs in pairs if mine != theirs]
+        found += ["other images"] if self.data != other.data else []
+        found += ["other code"] if self.code != other.code else []
+        return found
+
+
+def origin_of_run(root: Path) -> Origin:
+    """What a run was made with, from the files of its project.
+
+    Args:
+        root: the project after `ingest`: in a clone, or as taken out of an experiment's commit.
+    """
+    settings = _read_yaml(root / "params.yaml")
+    pipeline = _read_yaml(root / "dvc.lock")["stages"]["ingest"]["deps"]
+    (data,) = [dep["md5"] for dep in pipeline if dep["path"] == settings["data_root"]]
+    return Origin(_flat(settings), data, _hash_code(root))
+
+
+def origin_of_cell(folder: Path) -> Origin:
+    """What a cell was made with, from its folder."""
+    record = _read_yaml(folder / ORIGIN)
+    return Origin(_flat(_read_yaml(folder / "params.yaml")), record["data"], record["code"])
+
+
+def keep(root: Path, cell: Cell, commit: str) -> None:
+    """Keep the results of a run, whole or not at all.
+
+    Args:
+        root: the project after the run.
+        cell: which cell it is.
+        commit: of the run's experiment.
+    """
+    origin = origin_of_run(root)
+    draft = cell.folder.with_name(f".{cell.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    for source, name in RESULTS.items():
+        write_bytes(draft / name, (root / source).read_bytes())
+    write_json(draft / ORIGIN, {"commit": commit, "data": origin.data, "code": origin.code})
+    shutil.rmtree(cell.folder, ignore_errors=True)
+    draft.rename(cell.folder)
+
+
+def commit_of(cell: Cell) -> str:
+    """The commit of a cell's experiment, which only the repository that it ran in is sure to have."""
+    return str(_read_yaml(cell.folder / ORIGIN)["commit"])
+
+
+def merge(folders: Sequence[Path]) -> list[Cell]:
+    """Copy the cells that other clones made; a cell that is here already stays as it is.
+
+    Args:
+        folders: clones, or their `study` folders.
+
+    Returns:
+        The cells that were copied.
+
+    Raises:
+        LeukoError: if cells, here or there, were made with other settings, images or code; then nothing is copied.
+    """
+    found = {cell.folder: cell for cell in cells_in(CELLS)} | {
+        source / cell.name: cell for folder in folders for source in _cells_of(folder) for cell in cells_in(source)
+    }
+    if not found:
+        raise LeukoError("no cells of a study, neither here nor there")
+    first = next(iter(found))
+    reference = origin_of_cell(first).shared()
+    refused = [
+        f"  {path}: {difference}"
+        for path in found
+        for difference in origin_of_cell(path).shared().differences(reference)
+    ]
+    if refused:
+        lines = [f"cells were not made alike; remove some. Nothing was copied. Compared with {first}:", *refused]
+        raise LeukoError("\n".join(lines))
+    copied = []
+    for path, cell in found.items():
+        if not is_complete(cell.folder):
+            draft = cell.folder.with_name(f".{cell.name}.draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            shutil.copytree(path, draft)
+            draft.rename(cell.folder)
+            copied.append(cell)
+    return copied
+
+
+def _cells_of(folder: Path) -> Iterator[Path]:
+    """The folder of the cells in a clone or in its `study` folder."""
+    places = [place for place in (folder / CELLS, folder / CELLS.name) if place.is_dir()]
+    if not places:
+        raise LeukoError(f"{folder} is neither a clone with a study nor its study folder")
+    yield places[0]
+
+
+def _read_yaml(path: Path) -> Any:  # noqa: ANN401
+    """Read YAML or JSON, which is YAML."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings by dotted keys, without those that do not matter."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in NO_MATTER:
+            flat |= {f"{name}.{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _hash_code(root: Path) -> str:
+    """Hash the code that a cell depends on, as `dvc.yaml` has it: all stages from `ingest` to `evaluate`.
+
+    What `demo` depends on shows in the images, and what follows `evaluate` does not shape a cell.
+    """
+    stages = list(_read_yaml(root / "dvc.yaml")["stages"].items())
+    names = [name for name, _ in stages]
+    used = [stage for name, stage in stages[: names.index("evaluate") + 1] if name != "demo"]
+    deps = {root / dep for stage in used for dep in stage["deps"] if dep.startswith(("leuko/", "stages/"))}
+    files = {file for dep in deps for file in (dep.rglob("*.py") if dep.is_dir() else [dep])}
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()

@@ -49,6 +49,8 @@ TINY = {
         "prcc_val_fraction": 0.1,
         "prcc_test_fraction": 0.1,
         "min_side": 16,
+        "subsets": "folders",
+        "subset_seed": 0,
     },
     "prepare_masks": {"fill": [0, 0, 0], "cam16": "both", "seed": 0},
     "augment": {
@@ -65,6 +67,7 @@ TINY = {
     "wbc": {**TINY_RECIPE, "augment": "d4"},
     "wbc_plus": {**TINY_RECIPE, "augment": "d4", "bank_gb": 0.5},
     "evaluate": {"examples": 2},
+    "report": {"pictures": True},
 }
 
 

@@ -13,10 +13,10 @@ from PIL import Image
 from leuko.data.layout import discover
 from leuko.data.manifest import make_manifest
 from leuko.errors import LeukoError
-from tests.conftest import REPOSITORY, TINY, write_settings
+from tests.conftest import REPOSITORY, tiny_settings, write_settings
 from tests.course import CAM16, WBC, content, draw_course, noise, plan_course, save, square_mask, write_course
 
-OPTIONS = TINY["ingest"]
+OPTIONS = tiny_settings()["ingest"]
 NODES = "CAM16_100cls_10mask"
 
 
@@ -162,12 +162,13 @@ def test_one_message_names_everything_that_is_wrong(tmp_path):
         make_manifest(tmp_path / "course", **OPTIONS)
     title, _, *lines = str(caught.value).splitlines()
     named: dict[str, set[str]] = {}
+    under: set[str] = set()
     for line in lines:
         if line.startswith("    "):
-            named[kind].add(line.strip().split(":")[0])
+            under.add(line.strip().split(":")[0])
         else:
             (kind,) = [kind for kind in expected if kind in line]
-            named[kind] = set()
+            under = named.setdefault(kind, set())
     assert named == expected
     total = sum(map(len, expected.values()))
     assert title.startswith(f"{total} problems in {tmp_path / 'course'}")

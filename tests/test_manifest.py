@@ -12,10 +12,10 @@ from leuko.data.classes import SUBSETS
 from leuko.data.images import read_rgb
 from leuko.data.manifest import COLUMNS, make_manifest, read_manifest
 from leuko.files import write_table
-from tests.conftest import TINY, run_stage, write_settings
+from tests.conftest import run_stage, tiny_settings, write_settings
 from tests.course import CAM16, WBC, content, draw_course, noise, plan_course, save, square_mask, write_course
 
-OPTIONS = TINY["ingest"]
+OPTIONS = tiny_settings()["ingest"]
 
 # Published: images of each class in the training subsets, and in the val folder.
 PUBLISHED = {
@@ -54,7 +54,7 @@ def test_the_subsets_of_the_folders_are_kept(tmp_path):
 @given(train=by_class, seed=st.integers(0, 5))
 def test_without_folders_stratified_nested_subsets_are_drawn(tmp_path_factory, train, seed):
     root = draw_course(tmp_path_factory.mktemp("course"), train=train, val=2, subsets=(), masked=3, alike=True)
-    rows = wbc_train(make_manifest(root, **OPTIONS | {"seed": seed}))
+    rows = wbc_train(make_manifest(root, **OPTIONS | {"subset_seed": seed}))
     assert rows["subset"].isin(SUBSETS).all()
     for label, count in train.items():
         members = rows[rows["class"] == label]
@@ -156,24 +156,43 @@ def test_no_image_is_in_two_parts(project):
     manifest = read_manifest(project / "data/manifest.csv")
     assert len(manifest) > 30
     assert not manifest["path"].duplicated().any()
-    assert (manifest.groupby("sha256")["part"].nunique() == 1).all()
+    parts_of_content = manifest[["sha256", "part"]].drop_duplicates()
+    assert not parts_of_content["sha256"].duplicated().any()
 
 
-def test_the_seed_alone_decides_the_bytes(tmp_path):
+def test_settings_and_names_decide_the_bytes_not_the_order_of_the_files(tmp_path):
     files = plan_course(train=20, val=12, prcc=20, subsets=())
     shuffled = list(files.items())
     random.Random(0).shuffle(shuffled)
     first, second = write_course(tmp_path / "first", files), write_course(tmp_path / "second", dict(shuffled))
-    written = {}
-    for name, root, seed in (("once", first, 0), ("again", first, 0), ("shuffled", second, 0), ("other", first, 1)):
-        write_table(tmp_path / f"{name}.csv", make_manifest(root, **OPTIONS | {"seed": seed}))
-        written[name] = (tmp_path / f"{name}.csv").read_bytes()
-    assert written["once"] == written["again"] == written["shuffled"]
-    once, other = (read_manifest(tmp_path / f"{name}.csv") for name in ("once", "other"))
-    assert list(once["path"]) == list(other["path"])
-    for of_set, column in (("wbc", "part"), ("prcc", "part"), ("wbc", "subset")):
-        chosen = once["set"] == of_set
-        assert (once[chosen][column] != other[chosen][column]).any()
+    written = []
+    for number, root in enumerate((first, first, second)):
+        write_table(tmp_path / f"{number}.csv", make_manifest(root, **OPTIONS))
+        written.append((tmp_path / f"{number}.csv").read_bytes())
+    assert written[0] == written[1] == written[2]
+
+
+def test_the_seed_decides_the_division_and_the_subsets_have_one_of_their_own(tmp_path):
+    root = draw_course(tmp_path, train=20, val=12, prcc=20, subsets=())
+    plain, divided, drawn = (
+        make_manifest(root, **OPTIONS | {"seed": seed, "subset_seed": subset_seed})
+        for seed, subset_seed in ((0, 0), (1, 0), (0, 1))
+    )
+    assert list(plain["path"]) == list(divided["path"]) == list(drawn["path"])
+    assert list(plain["subset"]) != list(drawn["subset"])
+    assert list(plain["part"]) == list(drawn["part"])
+    for name in ("wbc", "prcc"):
+        chosen = plain["set"] == name
+        assert list(plain[chosen]["part"]) != list(divided[chosen]["part"])
+
+
+def test_subsets_can_be_drawn_although_there_are_folders(tmp_path):
+    files = plan_course(train=20, masked=0)
+    bare = {path: part for path, part in files.items() if not path.startswith(("WBC_1/", "WBC_10/", "WBC_50/"))}
+    with_folders, without = write_course(tmp_path / "with", files), write_course(tmp_path / "without", bare)
+    drawn = make_manifest(with_folders, **OPTIONS | {"subsets": "drawn"})
+    pd.testing.assert_frame_equal(drawn, make_manifest(without, **OPTIONS))
+    assert list(drawn["subset"]) != list(make_manifest(with_folders, **OPTIONS)["subset"])
 
 
 def test_a_manifest_comes_back_from_its_file_as_it_was(tmp_path):

@@ -1,0 +1,175 @@
+"""Inputs of the networks: pixels of a pack in eight views, and what frozen networks make of them."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leuko.data.packs import read_images
+from leuko.models.cam16 import Cam16Net
+from leuko.models.prcc import PrccAutoencoder
+from leuko.models.wbc_plus import WbcPlusNet
+from leuko.training.parts import images_of, labels_of, select_rows
+from leuko.training.sources import N_VIEWS, Bank, Frozen, Images, Joined, banked, view_indices
+
+CPU = torch.device("cpu")
+EVERY_VIEW = torch.arange(N_VIEWS)
+
+
+def pixels(n_images: int, side: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n_images, side, side, 3), dtype=np.uint8)
+
+
+def source(n_images: int, side: int, seed: int = 0) -> Images:
+    return Images(pixels(n_images, side, seed), np.arange(n_images), CPU)
+
+
+def lay(picture: torch.Tensor, view: int) -> torch.Tensor:
+    """A picture of shape (3, side, side), turned by quarters and, for the later four views, mirrored."""
+    turned = torch.rot90(picture, view % 4, (1, 2))
+    return turned.flip(2) if view >= 4 else turned
+
+
+@given(side=st.integers(1, 12), view=st.integers(0, N_VIEWS - 1))
+def test_views_are_turned_and_mirrored_pictures(side, view):
+    picture = torch.arange(3 * side * side).view(3, side, side)
+    laid = picture.flatten(1)[:, view_indices(side)[view]].view(3, side, side)
+    assert torch.equal(laid, lay(picture, view))
+
+
+def test_the_eight_views_differ_and_the_first_is_the_picture_itself():
+    indices = view_indices(5)
+    assert len({tuple(view.tolist()) for view in indices}) == N_VIEWS
+    assert indices[0].tolist() == list(range(25))
+
+
+def test_images_are_the_packs_pixels_from_0_to_1(project):
+    pack = project / "data/packs/wbc/train"
+    rows = np.array([7, 2, 2, 5])
+    given_rows = torch.tensor([3, 0, 1, 0])
+    (images,) = images_of(pack, "wbc", rows, CPU)(given_rows, None)
+    expected = read_images(pack, "wbc")[rows[given_rows]].transpose(0, 3, 1, 2).astype(np.float32) / 255
+    assert images.dtype == torch.float32
+    np.testing.assert_array_equal(images.numpy(), expected)
+    assert images.max() > 0.5
+
+
+def test_images_come_in_the_view_asked_for(project):
+    images = images_of(project / "data/packs/wbc/test", "wbc", np.arange(3), CPU)
+    rows = torch.tensor([2, 0, 1, 1, 2, 2, 0, 1])
+    (plain,), (laid,) = images(rows, None), images(rows, EVERY_VIEW)
+    for view in range(N_VIEWS):
+        assert torch.equal(laid[view], lay(plain[view], view))
+
+
+def test_all_sources_show_the_same_view():
+    small, large = source(4, 6), source(4, 10, seed=1)
+    rows = torch.tensor([3, 1])
+    views = torch.tensor([6, 3])
+    inputs = Joined(small, large)(rows, views)
+    assert len(inputs) == 2
+    for part, one in zip(inputs, (small, large), strict=True):
+        (plain,) = one(rows, None)
+        assert torch.equal(part, torch.stack([lay(plain[0], 6), lay(plain[1], 3)]))
+
+
+def encoder() -> WbcPlusNet:
+    torch.manual_seed(0)
+    return WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True)).eval()
+
+
+@pytest.fixture(scope="module")
+def frozen() -> Frozen:
+    # More images than the bank encodes at a time, and a number that leaves a rest.
+    return Frozen(encoder().encode, source(19, 64), source(19, 32, seed=1))
+
+
+@given(
+    rows=st.lists(st.integers(0, 4), min_size=1, max_size=9),
+    views=st.lists(st.integers(0, N_VIEWS - 1), min_size=9, max_size=9),
+)
+def test_a_bank_gives_exactly_what_was_computed(rows, views):
+    # A network that treats each image by itself: so nothing but the bookkeeping could make a difference.
+    images = source(5, 4)
+    direct = Frozen(lambda part: (part * 2, part.sum((1, 2, 3))), images)
+    rows, views = torch.tensor(rows), torch.tensor(views[: len(rows)])
+    every, plain = Bank(direct, N_VIEWS), Bank(direct, 1)
+    for kept, given_views in ((every, views), (every, None), (plain, None)):
+        for part, expected in zip(kept(rows, given_views), direct(rows, given_views), strict=True):
+            assert torch.equal(part, expected)
+
+
+@pytest.mark.parametrize("n_views", [1, N_VIEWS])
+def test_a_bank_of_the_real_networks_agrees_but_for_half_precision(frozen, n_views):
+    # Convolutions of 16 images add in another order than those of a few, so a rounding to half precision may differ
+    # in the last of its 11 bits.
+    bank = Bank(frozen, n_views)
+    rows = torch.tensor([18, 0, 7, 7, 16])
+    views = torch.tensor([5, 0, 3, 7, 1]) if n_views > 1 else None
+    for part, expected in zip(bank(rows, views), frozen(rows, views), strict=True):
+        assert part.dtype == torch.float16
+        assert part.shape == expected.shape
+        torch.testing.assert_close(part.float(), expected.float(), rtol=2**-10, atol=2**-14)
+        assert part.float().std() > 0
+
+
+def test_a_bank_does_not_depend_on_how_it_is_asked(frozen):
+    bank = Bank(frozen, 1)
+    together = bank(torch.arange(19), None)
+    for row in (0, 15, 16, 18):
+        for part, whole in zip(bank(torch.tensor([row]), None), together, strict=True):
+            assert torch.equal(part[0], whole[row])
+
+
+def test_nothing_frozen_asks_for_gradients(frozen):
+    assert not any(part.requires_grad for part in frozen(torch.tensor([0]), None))
+    assert not any(part.requires_grad for part in Bank(frozen, 1)(torch.tensor([0]), None))
+
+
+N_BYTES = 2 * (128 * 8 * 8 + 5)  # of the two outputs for one image, in half precision
+
+
+@pytest.mark.parametrize(
+    ("n_views", "n_uses", "bank_gb", "kind"),
+    [
+        (1, 19, 1.0, Bank),
+        (1, 18, 1.0, Frozen),  # computing each image once is more than is asked for
+        (N_VIEWS, 19 * 8, 1.0, Bank),
+        (N_VIEWS, 19 * 8 - 1, 1.0, Frozen),
+        (1, 1000, 19 * N_BYTES / 1e9, Bank),
+        (1, 1000, (19 * N_BYTES - 1) / 1e9, Frozen),
+        (N_VIEWS, 1000, 8 * 19 * N_BYTES / 1e9, Bank),
+        (N_VIEWS, 1000, (8 * 19 * N_BYTES - 1) / 1e9, Frozen),
+        (1, 1000, 0.0, Frozen),
+    ],
+)
+def test_outputs_are_kept_where_they_fit_and_it_saves_work(frozen, n_views, n_uses, bank_gb, kind):
+    chosen = banked(frozen, n_views=n_views, n_uses=n_uses, bank_gb=bank_gb)
+    assert type(chosen) is kind
+    assert kind is Bank or chosen is frozen
+
+
+@pytest.mark.parametrize("split", [1, 10, 50, 100, None])
+def test_a_split_chooses_the_rows_of_the_subsets_up_to_it(project, split):
+    pack = project / "data/packs/wbc/train"
+    rows, table = select_rows(pack, split)
+    _, everything = select_rows(pack)
+    assert list(table["path"]) == [everything["path"][row] for row in rows]
+    assert set(rows) == {row for row, subset in enumerate(everything["subset"]) if split is None or subset <= split}
+    assert len(rows) > 0
+
+
+def test_smaller_splits_are_within_larger_ones(project):
+    pack = project / "data/packs/wbc/train"
+    chosen = [set(select_rows(pack, split)[0]) for split in (1, 10, 50, 100)]
+    assert chosen[0] <= chosen[1] <= chosen[2] <= chosen[3]
+    assert len(chosen[0]) < len(chosen[3])
+
+
+def test_labels_are_the_classes_numbers_in_their_fixed_order(project):
+    _, table = select_rows(project / "data/packs/wbc/test")
+    names = ["Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil"]
+    assert [names[number] for number in labels_of(table, "wbc", CPU)] == list(table["class"])
+    shuffled = table[table["class"] != "Basophil"].sample(frac=1, random_state=0)
+    assert [names[number] for number in labels_of(shuffled, "wbc", CPU)] == list(shuffled["class"])

@@ -117,7 +117,7 @@ class Evaluate(Group):
 
 
 class Report(Group):
-    """The report; without `pictures` it holds figures and numbers only, so that it can leave where the images must stay."""
+    """The report; without `pictures` it holds no image of data, so that it can go where the images may not."""
 
     pictures: bool
 

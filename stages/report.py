@@ -1,0 +1,21 @@
+"""Write what the run found as a page, with its tables and figures."""
+
+from pathlib import Path
+
+from leuko.errors import run
+from leuko.params import load_params
+from leuko.report.page import write_report
+from leuko.report.single import single_report
+from leuko.runtime import set_up
+
+
+def main() -> None:
+    """Write the report."""
+    params = load_params()
+    device = set_up(params.device, params.seed)
+    write_report(single_report(Path(), params, device), Path("reports"))
+    print("The report: reports/report.html")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -15,8 +15,8 @@ help:
 repro: $(VENV)/installed
 	dvc repro
 	@echo
-	@echo "Results:   metrics/ and plots/"
-	@echo "As a page: . $(VENV)/bin/activate && dvc plots show"
+	@echo "What came out: reports/report.html, and the numbers in metrics/"
+	@echo "To go on:      . $(VENV)/bin/activate && dvc exp run -S split=10"
 
 study: $(VENV)/installed
 	python -m leuko.study $(STUDY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -38,10 +39,11 @@ def main() -> None:
         return
     seeds = options.seed_list or range(options.seeds)
     # All splits of a seed come before the next seed, so that a study that is cut short has something of each.
-    grid = [Cell(split, seed) for seed in seeds for split in options.splits]
+    grid = [Cell(split, seed) for seed in dict.fromkeys(seeds) for split in dict.fromkeys(options.splits)]
     if options.print_commands:
         _print_commands(grid, options.set)
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # by which schedulers end a job
     try:
         _study(grid, options.set, options.tag)
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,11 +103,6 @@ class Origin:
         """The same with the settings of a cell."""
         return replace(self, settings=self.settings | cell.settings)
 
-    def shared(self) -> Origin:
-        """The same without all that a cell may set."""
-        own = Cell(1, 0).settings
-        return replace(self, settings={key: value for key, value in self.settings.items() if key not in own})
-
     def differences(self, other: Origin) -> list[str]:
         """Say in words what differs from another origin; nothing if they are equal."""
         keys = sorted(self.settings.keys() | other.settings.keys())
@@ -144,13 +140,10 @@ def keep(root: Path, cell: Cell, commit: str) -> None:
         commit: of the run's experiment.
     """
     origin = origin_of_run(root)
-    draft = cell.folder.with_name(f".{cell.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    for source, name in RESULTS.items():
-        write_bytes(draft / name, (root / source).read_bytes())
-    write_json(draft / ORIGIN, {"commit": commit, "data": origin.data, "code": origin.code})
-    shutil.rmtree(cell.folder, ignore_errors=True)
-    draft.rename(cell.folder)
+    with _whole_folder(cell.folder) as draft:
+        for source, name in RESULTS.items():
+            write_bytes(draft / name, (root / source).read_bytes())
+        write_json(draft / ORIGIN, {"commit": commit, "data": origin.data, "code": origin.code})
 
 
 def commit_of(cell: Cell) -> str:
@@ -170,38 +163,46 @@ def merge(folders: Sequence[Path]) -> list[Cell]:
     Raises:
         LeukoError: if cells, here or there, were made with other settings, images or code; then nothing is copied.
     """
-    found = {cell.folder: cell for cell in cells_in(CELLS)} | {
-        source / cell.name: cell for folder in folders for source in _cells_of(folder) for cell in cells_in(source)
-    }
+    places = [CELLS, *map(_cells_of, folders)]
+    found = {place / cell.name: cell for place in places for cell in cells_in(place)}
     if not found:
         raise LeukoError("no cells of a study, neither here nor there")
-    first = next(iter(found))
-    reference = origin_of_cell(first).shared()
+    # Not one of 1 %, if there are others: only these tell where all but those of 1 % have their subsets from.
+    model = max(found, key=lambda path: found[path].split)
+    origin = origin_of_cell(model)
     refused = [
         f"  {path}: {difference}"
-        for path in found
-        for difference in origin_of_cell(path).shared().differences(reference)
+        for path, cell in found.items()
+        for difference in origin_of_cell(path).differences(origin.of(cell))
     ]
     if refused:
-        lines = [f"cells were not made alike; remove some. Nothing was copied. Compared with {first}:", *refused]
+        lines = [f"cells were not made alike; remove some. Nothing was copied. Compared with {model}:", *refused]
         raise LeukoError("\n".join(lines))
     copied = []
     for path, cell in found.items():
         if not is_complete(cell.folder):
-            draft = cell.folder.with_name(f".{cell.name}.draft")
-            shutil.rmtree(draft, ignore_errors=True)
-            shutil.copytree(path, draft)
-            draft.rename(cell.folder)
+            with _whole_folder(cell.folder) as draft:
+                shutil.copytree(path, draft)
             copied.append(cell)
     return copied
 
 
-def _cells_of(folder: Path) -> Iterator[Path]:
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder yet to be made, which takes the place of `folder` when the block ends without an error."""
+    draft = folder.with_name(f".{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    yield draft
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
+
+
+def _cells_of(folder: Path) -> Path:
     """The folder of the cells in a clone or in its `study` folder."""
     places = [place for place in (folder / CELLS, folder / CELLS.name) if place.is_dir()]
     if not places:
         raise LeukoError(f"{folder} is neither a clone with a study nor its study folder")
-    yield places[0]
+    return places[0]
 
 
 def _read_yaml(path: Path) -> Any:  # noqa: ANN401

@@ -9,7 +9,7 @@ import pandas as pd
 from leuko.data.classes import CLASSES
 from leuko.errors import run
 from leuko.evaluation.calibration import apply_temperature, expected_calibration_error
-from leuko.evaluation.comparison import class_differences, compare, words
+from leuko.evaluation.comparison import GAINS, NAMES, class_differences, compare, words
 from leuko.evaluation.scores import HEADLINE, score
 from leuko.files import write_bytes, write_json, write_table
 from leuko.inference import predict_pack
@@ -24,9 +24,6 @@ MODELS = {
     "control": Path("models/control.safetensors"),
     "plus": Path("models/wbc_plus.safetensors"),
 }
-NAMES = {"base": "base", "control": "the control", "plus": "WBC+"}
-GAINS = {"gain": ("plus", "base"), "gain_pretraining": ("plus", "control"), "gain_size": ("control", "base")}
-"""What is compared with what: the first is the study's question, the others say where the gain comes from."""
 
 
 def main() -> None:
@@ -72,7 +69,7 @@ def main() -> None:
     scores = indent(summary.astype(float).round(4).to_string(na_rep=""), "    ")
     report = "\n\n".join([heading, scores, *findings]) + "\n"
     write_bytes(Path("metrics/comparison.md"), report.encode())
-    print(f"\n{report}\nScores: metrics/    pictures: plots/    all of it as a page: dvc plots show")
+    print(f"\n{report}\nScores: metrics/    curves and pictures: dvc plots show")
 
 
 if __name__ == "__main__":

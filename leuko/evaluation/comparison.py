@@ -13,6 +13,12 @@ from statsmodels.stats.multitest import multipletests
 
 from leuko.evaluation.scores import HEADLINE, log_losses
 
+NAMES = {"base": "base", "control": "the control", "plus": "WBC+"}
+"""What sentences call the models."""
+
+GAINS = {"gain": ("plus", "base"), "gain_pretraining": ("plus", "control"), "gain_size": ("control", "base")}
+"""What is compared with what: the first is the study's question, the others say where the gain comes from."""
+
 N_RESAMPLES = 5_000
 LEVEL = 0.95
 

@@ -14,7 +14,7 @@ from sklearn.metrics import confusion_matrix
 
 from leuko.data.classes import CLASSES, SUBSETS
 from leuko.evaluation.calibration import apply_temperature
-from leuko.evaluation.comparison import words
+from leuko.evaluation.comparison import GAINS, NAMES, words
 from leuko.figures import INK
 from leuko.report import published
 from leuko.report.blocks import Cell, Figure, Panel, Table, Terms
@@ -28,11 +28,6 @@ from leuko.report.drawing import (
     f1_panel,
     reliability_panel,
 )
-
-GAINS = {"gain": ("plus", "base"), "gain_pretraining": ("plus", "control"), "gain_size": ("control", "base")}
-"""What is compared with what, by the names in comparison.json."""
-CALLED = {"base": "base", "control": "the control", "plus": "WBC+"}
-"""What sentences call the models."""
 
 SCORES = {
     "accuracy": ("Accuracy, %", "percent"),
@@ -79,7 +74,7 @@ TERMS = Terms(
 
 def in_words(name: str, comparison: Mapping[str, Any]) -> str:
     """Say in one sentence what one of the three comparisons found."""
-    first, second = (CALLED[model] for model in GAINS[name])
+    first, second = (NAMES[model] for model in GAINS[name])
     return words({key: part for key, part in comparison.items() if key != "mcnemar"}, first, second)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from leuko.data.manifest import read_manifest
+from leuko.evaluation.comparison import GAINS
 from leuko.models.build import load_model
 from leuko.params import Params
 from leuko.report import published
@@ -18,7 +19,6 @@ from leuko.report.blocks import Block, Card, Cell, Figure, Gallery, Listing, Rep
 from leuko.report.drawing import gains_figure
 from leuko.report.pictures import examples, picture_of
 from leuko.report.sections import (
-    GAINS,
     TERMS,
     calibration_figure,
     classes_figure,

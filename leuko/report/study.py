@@ -13,13 +13,12 @@ import yaml
 
 from leuko.data.classes import CLASSES
 from leuko.errors import LeukoError
+from leuko.evaluation.comparison import GAINS, NAMES
 from leuko.report import published
 from leuko.report.blocks import Block, Cell, Figure, Listing, Report, Row, Section, Table
 from leuko.report.drawing import TITLES, efficiency_panel, f1_panel, gains_figure
 from leuko.report.page import write_report
 from leuko.report.sections import (
-    CALLED,
-    GAINS,
     SCORES,
     TERMS,
     calibration_figure,
@@ -126,7 +125,7 @@ def verdict(splits: Mapping[str, Any], name: str) -> str:
         gain = gain_of(part["gains"][name], "balanced_accuracy")
         found = (better if gain.value > 0 else worse) if gain.significant else alike
         found.append(f"{split} % ({gain.value:+z.1f}, {gain.low:z.1f} to {gain.high:z.1f})")
-    first, second = (CALLED[model] for model in GAINS[name])
+    first, second = (NAMES[model] for model in GAINS[name])
     findings = {"is better than": better, "is worse than": worse, "is not significantly different from": alike}
     told = [f"{verb} {second} with {_listed(found)} of the labels" for verb, found in findings.items() if found]
     sentence = f"{first} {'; it '.join(told)}."

@@ -15,9 +15,12 @@ from tqdm import tqdm
 
 from leuko.data.classes import SUBSETS
 from leuko.errors import LeukoError, run
+from leuko.report.study import build_report
 from leuko.study.cells import CELLS, Cell, Origin, cells_in, commit_of, is_complete, merge, origin_of_cell
 from leuko.study.clone import LOGS, Clone, as_changes, git, harvest, lock, tail, take_over
 from leuko.study.summary import SUMMARY, TABLE, summarise
+
+REPORT = Path("reports/study")
 
 DESCRIPTION = """\
 Train every split with every seed, and summarise. What is finished is kept in study/cells, as small files
@@ -161,7 +164,9 @@ def _tag(cells: Sequence[Cell]) -> None:
 
 def _summarise(cells: Sequence[Cell]) -> None:
     if cells:
-        print(f"{summarise(cells)}\n\nSummary: {SUMMARY}    scores: {TABLE}    cells: {CELLS}")
+        words = summarise(cells)
+        build_report(SUMMARY.parent, REPORT)
+        print(f"{words}\n\nThe report: {REPORT / 'report.html'}    numbers: {SUMMARY}, {TABLE}    cells: {CELLS}")
 
 
 def _print_commands(grid: Sequence[Cell], changes: Sequence[str]) -> None:

@@ -14,16 +14,13 @@ from numpy.typing import NDArray
 
 from leuko.data.classes import CLASSES
 from leuko.errors import LeukoError
-from leuko.evaluation.comparison import compare, holm, words
+from leuko.evaluation.comparison import GAINS, NAMES, compare, holm, words
 from leuko.evaluation.scores import HEADLINE
 from leuko.files import write_json, write_table
 from leuko.study.cells import MODELS, Cell
 
 SUMMARY = Path("study/summary.json")
 TABLE = Path("study/table.csv")
-
-NAMES = {"base": "base", "control": "the control", "plus": "WBC+"}
-GAINS = {"gain": ("plus", "base"), "gain_pretraining": ("plus", "control"), "gain_size": ("control", "base")}
 
 
 def summarise(cells: Sequence[Cell]) -> str:

@@ -11,6 +11,7 @@ from PIL import Image
 from leuko.data.classes import SUBSETS
 from leuko.data.images import read_rgb
 from leuko.data.manifest import COLUMNS, make_manifest, read_manifest
+from leuko.errors import LeukoError
 from leuko.files import write_table
 from tests.conftest import run_stage, tiny_settings, write_settings
 from tests.course import CAM16, WBC, content, draw_course, noise, plan_course, save, square_mask, write_course
@@ -107,6 +108,21 @@ def test_a_test_folder_becomes_the_test_set_and_val_stays_whole(tmp_path):
     assert held_out.groupby(["part", "class"]).size().to_dict() == {
         (part, label): count for part, count in (("val", 6), ("test", 3)) for label in WBC
     }
+
+
+def test_an_empty_test_folder_is_refused(tmp_path):
+    root = draw_course(tmp_path)
+    (root / "WBC_test/data").mkdir(parents=True)
+    with pytest.raises(LeukoError, match=r"Folders without an image.*\n +WBC_test/data"):
+        make_manifest(root, **OPTIONS)
+
+
+def test_some_subset_folders_without_the_others_are_refused_unless_subsets_are_drawn(tmp_path):
+    root = draw_course(tmp_path, subsets=[50])
+    with pytest.raises(LeukoError, match=r"(?s)Subset folders missing.*WBC_1\n.*WBC_10"):
+        make_manifest(root, **OPTIONS)
+    train = make_manifest(root, **OPTIONS | {"subsets": "drawn"}).query("set == 'wbc' and part == 'train'")
+    assert (train["subset"] == 1).any()
 
 
 def test_a_test_folder_may_lack_classes(tmp_path):

@@ -112,9 +112,11 @@ def discover(root: Path) -> tuple[list[ImageFile], Problems]:
     return [*wbc, *cam16, *prcc], problems
 
 
-def has_subset_folders(root: Path) -> bool:
-    """Whether the data root divides the WBC training images into subsets itself."""
-    return any((root / f"WBC_{subset}").is_dir() for subset in SUBSETS[:-1])
+def subset_folders(root: Path) -> tuple[list[Path], list[Path]]:
+    """The folders of the smaller WBC subsets, relative to the data root: those that are there, and those missing."""
+    folders = [Path(f"WBC_{subset}") for subset in SUBSETS[:-1]]
+    present = [folder for folder in folders if (root / folder).is_dir()]
+    return present, [folder for folder in folders if folder not in present]
 
 
 def _wbc_train(root: Path, problems: Problems) -> Iterator[ImageFile]:
@@ -153,7 +155,10 @@ def _wbc_held_out(root: Path, problems: Problems) -> Iterator[ImageFile]:
     if (root / WBC_TEST_FOLDER).is_dir():
         folders["test"] = Path(WBC_TEST_FOLDER) / "data"
     for part, folder in folders.items():
-        for (label, _), path in _by_class(root, folder, "wbc", problems, every_class=part == "val").items():
+        images = _by_class(root, folder, "wbc", problems, every_class=part == "val")
+        if not images and (root / folder).is_dir():
+            problems.add("Folders without an image; fill or remove them", folder)
+        for (label, _), path in images.items():
             yield ImageFile("wbc", part, label, path)
 
 

@@ -24,7 +24,7 @@ import pandas as pd
 
 from leuko.data.classes import CLASSES, SUBSETS
 from leuko.data.images import Probe, UnreadableImageError, probe_image
-from leuko.data.layout import ImageFile, Problems, discover, has_subset_folders
+from leuko.data.layout import ImageFile, Problems, discover, subset_folders
 from leuko.parallel import map_images
 
 COLUMNS = {
@@ -86,11 +86,15 @@ def make_manifest(
     if not any(image.set == "wbc" and image.part == "test" for image in images):
         held_out = [image for image in images if image.set == "wbc" and image.part == "val"]
         parts |= _divide_held_out(held_out, val_fraction, rng, problems)
+    present, missing = subset_folders(root)
+    follow_folders = subsets == "folders" and bool(present)
+    for folder in missing if follow_folders else []:
+        problems.add("Subset folders missing beside others; add them, or set ingest.subsets to drawn", folder)
     problems.raise_if_any(root)
 
     prcc = [image.path for image in images if image.set == "prcc"]
     parts |= _divide_prcc(prcc, prcc_val_fraction, prcc_test_fraction, np.random.default_rng([seed, 1]))
-    if subsets == "folders" and has_subset_folders(root):
+    if follow_folders:
         memberships = {image.path: (image.subset, image.mask_subset) for image in images}
     else:
         train = [image for image in images if image.set == "wbc" and image.part == "train"]

@@ -38,4 +38,6 @@ def image_grid(path: Path, rows: Sequence[tuple[Caption, Sequence[tuple[Caption,
             caption = axis.text(0.5, -0.04, below, transform=axis.transAxes, ha="center", va="top", fontsize=7)
             caption.set(color=INK, in_layout=False)  # a long caption must not push its neighbours aside
     with whole_file(path) as draft:
-        figure.savefig(draft, format="png", dpi=110, facecolor="white", metadata={"Software": None})
+        figure.savefig(
+            draft, format="png", dpi=110, facecolor="white", bbox_inches="tight", metadata={"Software": None}
+        )

@@ -33,9 +33,9 @@ def main() -> None:
     rows, table = select_rows(TEST)
     classes = CLASSES["wbc"]
     labels = np.array([classes.index(label) for label in table["class"]])
+    models = {name: load_model(path) for name, path in MODELS.items()}  # all of them, before anything is written
     probabilities, comparison = {}, {}
-    for name, path in MODELS.items():
-        model, config = load_model(path)
+    for name, (model, config) in models.items():
         probabilities[name] = predict_pack(model, TEST, rows, device)
         tempered = apply_temperature(probabilities[name], config["temperature"])
         comparison[name] = score(probabilities[name], labels, classes) | {

@@ -209,3 +209,13 @@ def test_a_class_with_one_val_image_cannot_be_divided(tmp_path):
 def test_too_few_prcc_images_cannot_be_divided(tmp_path):
     with pytest.raises(LeukoError, match="fewer than 3 images"):
         make_manifest(draw_course(tmp_path, prcc=2), **OPTIONS)
+
+
+def test_a_folder_that_cannot_be_read_is_reported_with_the_rest(tmp_path):
+    root = draw_course(tmp_path)
+    (root / "WBC_100/train/data/Basophils").symlink_to(tmp_path / "nowhere")
+    (root / "pRCC/prcc_0001.jpg").write_bytes(b"")
+    with pytest.raises(LeukoError) as refused:
+        make_manifest(root, **OPTIONS)
+    assert "WBC_100/train/data/Basophils: No such file or directory" in str(refused.value)
+    assert "pRCC/prcc_0001.jpg: the file is empty" in str(refused.value)

@@ -213,7 +213,7 @@ def _by_class(
         return {}
     spelling = {_normal(label): label for label in classes}
     found: Named = {}
-    for entry in sorted((root / folder).iterdir(), key=lambda path: path.name):
+    for entry in _entries(root / folder, root, problems):
         label = spelling.get(_normal(entry.name))
         if entry.is_file():
             if not _is_clutter(entry):
@@ -224,7 +224,7 @@ def _by_class(
                 folder / entry.name,
             )
         else:
-            for path in sorted(entry.iterdir(), key=lambda path: path.name):
+            for path in _entries(entry, root, problems):
                 if _is_image(path, root, problems):
                     key = (label, path.stem)
                     if key in found:
@@ -238,6 +238,16 @@ def _by_class(
             if not any(key[0] == label for key in found):
                 problems.add("Classes without an image; add some", folder / label)
     return dict(sorted(found.items(), key=lambda item: (classes.index(item[0][0]), item[0][1])))
+
+
+def _entries(folder: Path, root: Path, problems: Problems) -> list[Path]:
+    """What is in a folder, by name; a folder that cannot be read, such as a link to nowhere, is noted."""
+    try:
+        return sorted(folder.iterdir(), key=lambda path: path.name)
+    except OSError as error:
+        kind = "Folders that cannot be read; replace them or give permission"
+        problems.add(kind, f"{folder.relative_to(root).as_posix()}: {error.strerror}")
+        return []
 
 
 def _normal(name: str) -> str:

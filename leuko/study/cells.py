@@ -205,7 +205,7 @@ def _cells_of(folder: Path) -> Path:
     return places[0]
 
 
-def _read_yaml(path: Path) -> Any:  # noqa: ANN401
+def _read_yaml(path: Path) -> Any:  # noqa: ANN401  (what a file holds is known only when read)
     """Read YAML or JSON, which is YAML."""
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 

@@ -82,7 +82,7 @@ def train_one_epoch(
     optimizer: torch.optim.Optimizer,
     schedule: LRScheduler,
     rng: torch.Generator,
-    bar: Any,  # noqa: ANN401
+    bar: Any,  # noqa: ANN401  (a progress bar is generic over items, and this one has none)
 ) -> dict[str, float]:
     """Train for one epoch.
 

@@ -54,7 +54,7 @@ def as_pixels(thumbnails: Sequence[bytes]) -> Pixels:
     return np.frombuffer(b"".join(thumbnails), np.uint8).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3)
 
 
-def _standardise(thumbnails: Pixels) -> Vectors:
+def standardise(thumbnails: Pixels) -> Vectors:
     """Without each channel's mean, and of length one; an image of one colour, which equals nothing, becomes zero."""
     values = thumbnails.astype(np.float32)
     values -= values.mean((1, 2), keepdims=True)
@@ -105,7 +105,7 @@ def same_pictures(thumbnails: Pixels) -> NDArray[np.int64]:
         For every image the number of its picture.
     """
     count = len(thumbnails)
-    images = _standardise(thumbnails)
+    images = standardise(thumbnails)
     prints = fingerprints(images)
     lengths = np.square(prints).sum(axis=1)
     picture = np.arange(count, dtype=np.int64)

@@ -22,6 +22,9 @@ THUMBNAIL_SIDE = 32
 DECODED_SIDE = 64
 """JPEG images are probed at the smallest size that their decoder can give of at least so many pixels a side."""
 
+# Pillow warns of damaged metadata, which is ignored here, and of large images, which MAX_PIXELS judges more strictly.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 Pixels = NDArray[np.uint8]
 
 
@@ -79,10 +82,7 @@ def _open(content: bytes) -> Image.Image:
     if not content:
         raise UnreadableImageError("the file is empty")
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of images that MAX_PIXELS judges more strictly.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError as error:
         raise UnreadableImageError(f"not an image of a known format ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
@@ -162,9 +162,6 @@ def _decoded(content: bytes) -> Image.Image:
 def probe_image(path: Path) -> Probe:
     """Read a file once, check that it decodes to its end, and describe it.
 
-    JPEG images are decoded at down to an eighth of their size: every byte is parsed, which finds damage, while most
-    of the inverse transform is saved. What is decoded becomes the thumbnail.
-
     Args:
         path: the file.
 
@@ -174,7 +171,24 @@ def probe_image(path: Path) -> Probe:
     Raises:
         UnreadableImageError: if it cannot be used.
     """
-    content = _content(path)
+    return describe_image(_content(path))
+
+
+def describe_image(content: bytes) -> Probe:
+    """Describe an image file by its content, which must decode to its end.
+
+    JPEG images are decoded at down to an eighth of their size: every byte is parsed, which finds damage, while most
+    of the inverse transform is saved. What is decoded becomes the thumbnail.
+
+    Args:
+        content: of the file.
+
+    Returns:
+        Its description.
+
+    Raises:
+        UnreadableImageError: if it cannot be used.
+    """
     image = _open(content)
     width, height = image.size
     image.draft(None, (DECODED_SIDE, DECODED_SIDE))

@@ -7,24 +7,35 @@ is everything that shaped a run.
 from __future__ import annotations
 
 import difflib
+import reprlib
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from leuko.errors import LeukoError
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-PositiveInt = Annotated[int, Field(ge=1)]
+PositiveInt = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Channel = Annotated[int, Field(ge=0, le=255)]
+Channel = Annotated[int, Field(ge=0, le=255, strict=True)]
 
 
 class Group(BaseModel):
     """A group of settings: frozen, and closed to keys that it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse what Python would take for 0 or 1."""
+        assert info.field_name
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
+            raise ValueError("input should be something else than true or false")
+        return value
 
 
 class Demo(Group):
@@ -51,6 +62,16 @@ class Ingest(Group):
     subset_seed: Seed
     duplicates: Literal["warn", "drop", "fail"]
 
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> Ingest:
+        """Refuse shares that add up to everything."""
+        if self.prcc_val_fraction + self.prcc_test_fraction >= 1:
+            raise ValueError(
+                f"prcc_val_fraction {self.prcc_val_fraction} and prcc_test_fraction {self.prcc_test_fraction} leave "
+                "nothing to train on; together they should be less than 1"
+            )
+        return self
+
 
 class PrepareMasks(Group):
     """Masked copies: the background's RGB colour, and which CAM16 classes get them."""
@@ -76,7 +97,7 @@ class Recipe(Group):
     """How one network is trained."""
 
     epochs: PositiveInt
-    min_steps: Annotated[int, Field(ge=0)]
+    min_steps: Annotated[int, Field(ge=0, le=1_000_000)]
     batch_size: PositiveInt
     optimizer: Literal["adam", "adamw", "sgd"]
     lr: Annotated[float, Field(gt=0)]
@@ -95,9 +116,19 @@ class Prcc(Recipe):
 class Cam16(Recipe):
     """The tissue classifier; `weights` is `imagenet`, `none` or a file's path."""
 
-    weights: Annotated[str, Field(min_length=1)]
+    weights: str
     freeze: bool
     seed: Seed
+
+    @field_validator("weights")
+    @classmethod
+    def _keyword_or_file(cls, weights: str) -> str:
+        """Refuse at once what would only be missed when the training starts."""
+        if weights in ("imagenet", "none") or weights.endswith((".pth", ".pt", ".safetensors")):
+            return weights
+        near = difflib.get_close_matches(weights, ("imagenet", "none"), n=1)
+        hint = f"; did you mean `{near[0]}`?" if near else ""
+        raise ValueError(f"input should be imagenet, none or the path of a .pth, .pt or .safetensors file{hint}")
 
 
 class Wbc(Recipe):
@@ -145,6 +176,24 @@ class Params(Group):
     report: Report
 
 
+class _Loader(yaml.SafeLoader):
+    """A YAML reader that refuses a key given twice, of which YAML would keep the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Read a mapping."""
+        keys = [key.value for key, _ in node.value]
+        for number, (key, _) in enumerate(node.value):
+            if key.value in keys[:number]:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_shown = reprlib.Repr()
+"""Writes values in error messages; anchors in YAML can make them larger than any memory."""
+_shown.maxlevel = 2
+_shown.maxstring = _shown.maxother = 100
+
+
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check the settings.
 
@@ -158,9 +207,13 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         LeukoError: if the file cannot be read, or with one line for every unknown, missing or bad key.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except RecursionError as error:
+        raise LeukoError(f"{path} cannot be read: its brackets or lists are nested too deeply") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:  # dates and integers that Python cannot hold are the second
         raise LeukoError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise LeukoError(f"{path} cannot be used: the file holds no settings by name; presets/ has complete files")
     try:
         return Params.model_validate(content)
     except ValidationError as error:
@@ -180,8 +233,11 @@ def _explain(problem: Any) -> str:  # noqa: ANN401  (pydantic's ErrorDetails, wh
             near = difflib.get_close_matches(keys[-1], known, n=1)
             hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
             return f"  {name}: unknown key; {hint}"
+        case "value_error" if isinstance(problem["input"], dict):
+            return f"  {name}: {problem['ctx']['error']}"
         case _:
-            return f"  {name}: {problem['input']!r} is not allowed; {problem['msg'][0].lower()}{problem['msg'][1:]}"
+            message = problem["msg"].removeprefix("Value error, ")
+            return f"  {name}: {_shown.repr(problem['input'])} is not allowed; {message[0].lower()}{message[1:]}"
 
 
 def _known_keys(group: list[str]) -> list[str]:

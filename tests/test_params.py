@@ -1,3 +1,5 @@
+import datetime
+
 import pytest
 import yaml
 
@@ -66,6 +68,15 @@ def test_an_unknown_key_unlike_any_other_lists_the_known_ones(tmp_path):
         ("prcc.optimizer", "lion", "'adam', 'adamw' or 'sgd'"),
         ("demo", 3, "dictionary"),
         ("data_root", "", "at least 1"),
+        ("wbc.epochs", True, "true or false"),
+        ("wbc.lr", True, "true or false"),
+        ("split", True, "true or false"),
+        ("wbc.epochs", 10**9, "less than or equal to 1000000"),
+        ("prcc.min_steps", 10**30, "less than or equal to 1000000"),
+        ("cam16.weights", "imagenett", "imagenet, none or the path of a .pth, .pt or .safetensors file; did you mean"),
+        ("cam16.weights", "models", "imagenet, none or the path"),
+        ("data_root", datetime.date(2024, 1, 1), "string"),
+        ("ingest.duplicates", "remove", "'warn', 'drop' or 'fail'"),
     ],
 )
 def test_a_bad_value_is_refused_with_key_value_and_what_is_allowed(tmp_path, key, value, allowed):
@@ -98,6 +109,52 @@ def test_all_problems_are_listed_at_once(tmp_path):
     del content["model"], content["prcc"]["seed"]
     named = [line.strip().split(":")[0] for line in refusal(tmp_path, content).splitlines()[1:]]
     assert sorted(named) == sorted(["split", "modell", "wbc.epochs", "cam16.clip", "model", "prcc.seed"])
+
+
+def test_parts_that_leave_nothing_to_train_on_are_refused_with_both_settings(tmp_path):
+    changes = {"ingest.prcc_val_fraction": 0.6, "ingest.prcc_test_fraction": 0.4}
+    (line,) = refusal(tmp_path, tiny_settings(**changes)).splitlines()[1:]
+    assert line.startswith("  ingest: prcc_val_fraction 0.6 and prcc_test_fraction 0.4 leave nothing to train on")
+
+
+def test_a_channel_is_a_number(tmp_path):
+    (line,) = refusal(tmp_path, tiny_settings(**{"prepare_masks.fill": [0, True, 0]})).splitlines()[1:]
+    assert "prepare_masks.fill.1: True is not allowed" in line
+
+
+@pytest.mark.parametrize("key", ["split", "epochs"])
+def test_a_key_given_twice_is_refused(tmp_path, key):
+    text = yaml.safe_dump(tiny_settings())
+    place = text.index(f"{key}:")
+    indent = place - text.rindex("\n", 0, place) - 1
+    message = refusal(tmp_path, f"{text[:place]}{key}: 1\n{' ' * indent}{text[place:]}")
+    assert f"{key} is given twice" in message
+    assert "line" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("[" * 5000, "nested too deeply"),
+        ("a: " + "{a: " * 5000, "nested too deeply"),
+        ("split: " + "9" * 5000, "digits"),
+        ("data_root: 2024-13-45", "month must be in 1..12"),
+        ("a: \0", "special characters"),
+        ("? [a]\n: 1", "unhashable"),
+    ],
+)
+def test_yaml_that_python_cannot_hold_is_refused(tmp_path, content, reason):
+    message = refusal(tmp_path, content)
+    assert "cannot be read" in message
+    assert reason in message
+
+
+def test_a_value_that_unfolds_without_end_is_shown_in_short(tmp_path):
+    levels = [f"  - &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 30)]
+    text = yaml.safe_dump(tiny_settings() | {"model": None})
+    message = refusal(tmp_path, text.replace("model: null", "\n".join(["model:", "  - &a0 [x]", *levels])))
+    assert len(message) < 1000
+    assert "model: [" in message
 
 
 @pytest.mark.parametrize("content", ["", "just words", "- 1\n- 2\n", "42"])

@@ -14,6 +14,7 @@ from leuko.evaluation.scores import HEADLINE, score
 from leuko.files import write_bytes, write_json, write_table
 from leuko.inference import predict_pack
 from leuko.models.build import load_model
+from leuko.models.store import check_config
 from leuko.params import load_params
 from leuko.runtime import set_up
 from leuko.training.parts import select_rows
@@ -24,6 +25,7 @@ MODELS = {
     "control": Path("models/control.safetensors"),
     "plus": Path("models/wbc_plus.safetensors"),
 }
+NETWORKS = {"base": "wbc", "control": "wbc_plus", "plus": "wbc_plus"}
 
 
 def main() -> None:
@@ -34,6 +36,9 @@ def main() -> None:
     classes = CLASSES["wbc"]
     labels = np.array([classes.index(label) for label in table["class"]])
     models = {name: load_model(path) for name, path in MODELS.items()}  # all of them, before anything is written
+    taken_for = {"classes": list(classes), "size": params.augment.wbc_size, "split": params.split, "seed": params.seed}
+    for name, (_, config) in models.items():
+        check_config(MODELS[name], config, {"network": NETWORKS[name], **taken_for})
     probabilities, comparison = {}, {}
     for name, (model, config) in models.items():
         probabilities[name] = predict_pack(model, TEST, rows, device)

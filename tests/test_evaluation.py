@@ -144,7 +144,7 @@ def evaluated(project, tmp_path):
     rows["class"] = rows["class"].replace("Basophil", "Neutrophil")
     rows.to_csv(test / "rows.csv", index=False)
     torch.manual_seed(0)
-    config = {"classes": CLASSES["wbc"], "temperature": 2.0}
+    config = {"classes": CLASSES["wbc"], "size": 32, "split": 100, "seed": 0, "temperature": 2.0}
     save_model(tmp_path / "models/wbc.safetensors", WbcNet(5), {"network": "wbc", **config})
     plus = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), 5)
     for name in ("control", "wbc_plus"):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import struct
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ from leuko.errors import LeukoError
 from leuko.models.build import build, load_model
 from leuko.models.cam16 import IMAGENET_MEAN, IMAGENET_STD, Cam16Net
 from leuko.models.prcc import LATENT_CHANNELS, REDUCTION, PrccAutoencoder
-from leuko.models.store import load_config, load_weights, read_tensors, save_model
+from leuko.models.store import check_config, load_config, load_weights, read_tensors, save_model
 from leuko.models.wbc import WbcNet, pool_to
 from leuko.models.wbc_plus import PrccHead, WbcPlusNet
 from tests.conftest import REPOSITORY
@@ -280,8 +281,21 @@ def test_a_missing_or_foreign_model_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "config",
-    [{}, {"network": "vit"}, {"network": "wbc"}, {"network": "cam16", "classes": 3, "freeze": True}, ["wbc"]],
-    ids=str,
+    [
+        {},
+        {"network": "vit"},
+        {"network": ["wbc"]},
+        {"network": "wbc"},
+        {"network": "cam16", "classes": 3, "freeze": True},
+        {"network": "wbc", "classes": "abcde"},
+        {"network": "wbc", "classes": [1, 2]},
+        {"network": "wbc", "classes": ["a", "a"]},
+        {"network": "wbc", "classes": []},
+        {"network": "wbc", "classes": [str(number) for number in range(10**6)]},
+        {"network": "wbc_plus", "classes": ["a", "b"]},
+        ["wbc"],
+    ],
+    ids=lambda config: str(config)[:60],
 )
 def test_a_configuration_that_describes_no_network_is_refused(config):
     with pytest.raises(LeukoError):
@@ -293,6 +307,84 @@ def test_weights_of_another_network_are_refused(tmp_path):
     save_model(path, PrccAutoencoder(), CONFIGS[3])
     with pytest.raises(LeukoError, match="does not fit"):
         load_model(path)
+
+
+def hostile(header: object, body: bytes = b"", length: int | None = None) -> bytes:
+    """A safetensors file by its header, and the length that it claims for it."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + body
+
+
+OURS = {"__metadata__": {"leuko": json.dumps(CONFIGS[3])}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        hostile(OURS, length=2**63),
+        hostile(OURS, length=90_000_000),
+        hostile(b"[" * 100_000),
+        hostile(b"\xff\xfe"),
+        hostile({"__metadata__": {"leuko": "[" * 100_000}}),
+        hostile({"__metadata__": {"leuko": "[1]"}}),
+        hostile({"__metadata__": {"leuko": json.dumps({"network": "wbc", "classes": "abcde"})}}),
+        hostile({"__metadata__": {"leuko": 3}}),
+        hostile({**OURS, "a": {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]}}, bytes(4)),
+        hostile({**OURS, "a": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 4]}}, bytes(4)),
+        hostile({**OURS, "a": {"dtype": "F32", "shape": [2**62, 0], "data_offsets": [0, 0]}}),
+        hostile(
+            {
+                **OURS,
+                "a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+                "b": {"dtype": "F32", "shape": [2], "data_offsets": [4, 12]},
+            },
+            bytes(12),
+        ),
+    ],
+    ids=lambda content: content[8:70].decode(errors="replace"),
+)
+def test_a_hostile_model_file_is_refused_by_its_name(tmp_path, content):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(LeukoError, match=r"model\.safetensors"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda tensor: tensor.long(), "another shape or type"),
+        (lambda tensor: tensor.to(torch.complex64), "another shape or type"),
+        (lambda tensor: tensor[:1], "another shape or type"),
+        (lambda tensor: torch.full_like(tensor, float("nan")), "not finite"),
+        (lambda tensor: torch.full_like(tensor, float("inf")), "not finite"),
+    ],
+)
+def test_weights_of_another_kind_or_without_end_are_refused(tmp_path, change, reason):
+    net = WbcNet(5)
+    tensors = state(net) | {"head.0.bias": change(net.head[0].bias.detach())}
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(LeukoError, match=rf"model\.safetensors.*{reason}, the first of them head\.0\.bias"):
+        load_weights(tmp_path / "model.safetensors", WbcNet(5))
+
+
+RIGHT = {"network": "wbc", "classes": ["a"], "split": 10, "seed": 0, "temperature": 1.5}
+
+
+def test_a_model_that_is_what_it_is_taken_for_passes(tmp_path):
+    check_config(tmp_path / "model.safetensors", RIGHT, {"network": "wbc", "split": 10})
+
+
+@pytest.mark.parametrize("temperature", [None, "1", True, 0.0, -1.0, float("nan"), float("inf"), [1.0]])
+def test_a_model_that_is_something_else_is_refused_with_all_that_differs(tmp_path, temperature):
+    config = RIGHT | {"split": 50, "temperature": temperature}
+    del config["seed"]
+    with pytest.raises(LeukoError) as caught:
+        check_config(tmp_path / "model.safetensors", config, {"network": "wbc", "split": 10, "seed": 0})
+    assert str(tmp_path / "model.safetensors") in str(caught.value)
+    assert "split is 50, not 10" in str(caught.value)
+    assert "seed is None, not 0" in str(caught.value)
+    assert f"temperature is {temperature!r}" in str(caught.value)
 
 
 class Trap:
@@ -310,14 +402,28 @@ class Trap:
 def test_a_file_that_would_execute_code_is_refused_and_not_executed(tmp_path, wrap, legacy):
     path, sprung = tmp_path / "trap.pth", tmp_path / "sprung"
     torch.save(wrap(Trap(sprung)), path, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(LeukoError, match=r"trap\.pth cannot be read"):
+    with pytest.raises(LeukoError, match=r"trap\.pth cannot be read") as caught:
         read_tensors(path)
+    assert "weights_only" not in str(caught.value)
+    assert "safe_globals" not in str(caught.value)
     assert not sprung.exists()
     torch.load(path, weights_only=False)
     assert sprung.exists()
 
 
-@pytest.mark.parametrize("content", [[torch.zeros(2)], {"weight": 3}, torch.zeros(2), {"state_dict": {}}], ids=str)
+@pytest.mark.parametrize(
+    "content",
+    [
+        [torch.zeros(2)],
+        {"weight": 3},
+        torch.zeros(2),
+        {"state_dict": {}},
+        {1: torch.zeros(2)},
+        {"weight": torch.zeros(2, device="meta")},
+        {"weight": torch.zeros(2).to_sparse()},
+    ],
+    ids=str,
+)
 def test_anything_but_tensors_by_name_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(LeukoError, match="something else than tensors"):

@@ -14,6 +14,9 @@ from leuko.models.store import load_config, load_weights
 from leuko.models.wbc import WbcNet
 from leuko.models.wbc_plus import WbcPlusNet
 
+MAX_CLASSES = 100
+"""A file may not ask for more memory than a network of so many classes needs."""
+
 
 def build(config: dict[str, Any]) -> nn.Module:
     """Make the network that a configuration describes, with initial weights.
@@ -32,15 +35,31 @@ def build(config: dict[str, Any]) -> nn.Module:
             case "prcc":
                 return PrccAutoencoder()
             case "cam16":
-                return Cam16Net(freeze=config["freeze"], n_classes=len(config["classes"]))
+                return Cam16Net(freeze=config["freeze"] is True, n_classes=_n_classes(config))
             case "wbc":
-                return WbcNet(len(config["classes"]))
+                return WbcNet(_n_classes(config))
             case "wbc_plus":
-                return WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), len(config["classes"]))
+                return WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), _n_classes(config))
             case other:
                 raise LeukoError(f"there is no network {other!r}")
     except (KeyError, TypeError, ValueError) as error:
         raise LeukoError(f"the model's configuration cannot be used: {type(error).__name__}: {error}") from error
+
+
+def _n_classes(config: dict[str, Any]) -> int:
+    """The number of classes.
+
+    Raises:
+        ValueError: if the classes are not a few different names.
+    """
+    classes = config["classes"]
+    if (
+        not isinstance(classes, list | tuple)
+        or not all(isinstance(label, str) for label in classes)
+        or not 1 <= len(set(classes)) == len(classes) <= MAX_CLASSES
+    ):
+        raise ValueError(f"the classes must be up to {MAX_CLASSES} different names")
+    return len(classes)
 
 
 def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -56,6 +75,9 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         LeukoError: if the file is missing, damaged, or does not fit the network that it names.
     """
     config = load_config(path)
-    model = build(config)
+    try:
+        model = build(config)
+    except LeukoError as error:
+        raise LeukoError(f"{path}: {error}") from error
     load_weights(path, model)
     return model.eval(), config

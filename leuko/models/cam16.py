@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from leuko.errors import LeukoError
-from leuko.models.store import read_tensors
+from leuko.models.store import misfits, read_tensors
 from leuko.models.torchvision_models import ResNet18_Weights, resnet18
 
 N_BACKBONE_FEATURES = 512
@@ -92,21 +92,15 @@ def load_backbone(backbone: nn.Module, weights: str) -> None:
     """
     if weights == "none":
         return
+    if weights != "imagenet" and not Path(weights).is_file():
+        raise LeukoError(f"cam16.weights: {weights} is not there; it may be imagenet, none or the path of a file")
     tensors = _imagenet_tensors() if weights == "imagenet" else read_tensors(Path(weights))
     tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
     expected = backbone.state_dict()
     # Older files, torchvision's own among them, do not count the batches that batch norm has seen; nothing needs it.
     tensors = {name: count for name, count in expected.items() if name.endswith("num_batches_tracked")} | tensors
-    wrong = [
-        name
-        for name in sorted(expected.keys() | tensors.keys())
-        if name not in tensors or name not in expected or tensors[name].shape != expected[name].shape
-    ]
-    if wrong:
-        raise LeukoError(
-            f"cam16.weights: {weights} does not hold a ResNet-18: {len(wrong)} tensors are missing, unknown or of "
-            f"another shape, the first of them {wrong[0]}"
-        )
+    if wrong := misfits(tensors, expected):
+        raise LeukoError(f"cam16.weights: {weights} does not hold a ResNet-18: {wrong}")
     backbone.load_state_dict(tensors)
 
 

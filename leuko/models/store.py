@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -36,15 +38,40 @@ def load_config(path: Path) -> dict[str, Any]:
     """Read the configuration in a model file.
 
     Raises:
-        LeukoError: if the file is missing, damaged or not ours.
+        LeukoError: if the file is missing, damaged or not this project's.
     """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-        config: dict[str, Any] = json.loads(metadata[KEY])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        config: Any = json.loads(metadata[KEY])
+    except Exception as error:  # damaged and hostile files raise many kinds
         raise LeukoError(f"{path} is not a model of this project: {type(error).__name__}: {error}") from error
+    if not isinstance(config, dict):
+        raise LeukoError(f"{path} is not a model of this project: its configuration has no keys")
     return config
+
+
+def check_config(path: Path, config: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Make sure that a classifier is what it is taken for.
+
+    Args:
+        path: its file.
+        config: the configuration in it.
+        expected: what the configuration must say.
+
+    Raises:
+        LeukoError: if it says otherwise, or its temperature is none; with all that differs.
+    """
+    wrong = [
+        f"its {key} is {config.get(key)!r}, not {value!r}"
+        for key, value in expected.items()
+        if config.get(key) != value
+    ]
+    temperature = config.get("temperature")
+    if type(temperature) is not float or not 0 < temperature < math.inf:
+        wrong.append(f"its temperature is {temperature!r}, not a positive number")
+    if wrong:
+        raise LeukoError(f"{path} is not what it is taken for: {'; '.join(wrong)}. Let dvc repro train it anew.")
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -53,10 +80,31 @@ def load_weights(path: Path, model: nn.Module) -> None:
     Raises:
         LeukoError: if the file is missing or damaged, or its tensors are not the model's.
     """
-    try:
-        model.load_state_dict(read_tensors(path))
-    except RuntimeError as error:
-        raise LeukoError(f"{path} does not fit the model: {error}") from error
+    tensors, expected = read_tensors(path), model.state_dict()
+    if wrong := misfits(tensors, expected):
+        raise LeukoError(f"{path} does not fit the model: {wrong}")
+    model.load_state_dict(tensors)
+
+
+def misfits(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """What keeps tensors from taking the place of others, in words; empty if nothing does.
+
+    A number may have another precision than expected, but not another kind, and it must be finite.
+    """
+    wrong = [
+        name
+        for name in sorted(expected.keys() | tensors.keys())
+        if name not in tensors
+        or name not in expected
+        or tensors[name].shape != expected[name].shape
+        or tensors[name].is_floating_point() != expected[name].is_floating_point()
+        or tensors[name].is_complex()
+    ]
+    if wrong:
+        return f"{len(wrong)} tensors are missing, unknown, or of another shape or type, the first of them {wrong[0]}"
+    if endless := [name for name, tensor in sorted(tensors.items()) if not tensor.isfinite().all()]:
+        return f"{len(endless)} tensors hold values that are not finite, the first of them {endless[0]}"
+    return ""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -69,12 +117,30 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         Tensors by name, on the CPU.
 
     Raises:
-        LeukoError: if it is missing, damaged, or holds anything but tensors by name.
+        LeukoError: if it is missing, damaged, or holds anything but plain tensors by name.
     """
     try:
         tensors: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # PyTorch's own message tells how to load the file all the same, which would execute what is in it.
+        raise LeukoError(
+            f"{path} cannot be read as tensors: it is damaged, or holds Python objects, which could execute code and "
+            "are never loaded; a .safetensors file holds tensors alone"
+        ) from error
     except Exception as error:  # damaged files raise many kinds
         raise LeukoError(f"{path} cannot be read as tensors: {type(error).__name__}: {error}") from error
-    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+    if not isinstance(tensors, dict) or not all(map(_is_named_tensor, tensors.items())):
         raise LeukoError(f"{path} holds something else than tensors by name")
     return tensors
+
+
+def _is_named_tensor(item: tuple[Any, Any]) -> bool:
+    """Whether a key is text and its value a tensor with its values in memory, neither sparse nor quantised."""
+    name, tensor = item
+    return (
+        isinstance(name, str)
+        and isinstance(tensor, Tensor)
+        and tensor.layout == torch.strided
+        and tensor.device.type == "cpu"
+        and not tensor.is_quantized
+    )

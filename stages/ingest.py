@@ -27,7 +27,7 @@ def main() -> None:
     write_table(MANIFEST, survey.manifest)
     write_table(DUPLICATES, survey.duplicates)
     print(survey.manifest.groupby(["set", "part"], sort=False).size().to_string(header=False))
-    print(describe_duplicates(survey.duplicates, SHOWN, f"all: {DUPLICATES}"))
+    print(describe_gaps(survey.manifest) + describe_duplicates(survey.duplicates, SHOWN, f"all: {DUPLICATES}"))
 
 
 def check() -> None:
@@ -39,7 +39,7 @@ def check() -> None:
     root = Path(folder or params.data_root)
     survey = survey_data(root, **params.ingest.model_dump())
     print(summary(survey))
-    print(describe_duplicates(survey.duplicates, len(survey.duplicates), ""))
+    print(describe_gaps(survey.manifest) + describe_duplicates(survey.duplicates, len(survey.duplicates), ""))
     survey.problems.raise_if_any(root)
     print(f"\nNo problems in {root}.")
 
@@ -57,6 +57,13 @@ def summary(survey: Survey) -> str:
         longest=("longest", "max"),
     )
     return f"Images that can be used, and their sides in pixels:\n\n{table.to_string()}"
+
+
+def describe_gaps(manifest: pd.DataFrame) -> str:
+    """The classes of blood cells without a test image; only a test folder may lack any."""
+    tested = set(manifest[(manifest["set"] == "wbc") & (manifest["part"] == "test")]["class"])
+    missing = [label for label in CLASSES["wbc"] if label not in tested]
+    return f"\nNo test image of {', '.join(missing)}: nothing will be known of these classes.\n" if missing else ""
 
 
 def describe_duplicates(duplicates: pd.DataFrame, shown: int, where: str) -> str:

@@ -1,8 +1,9 @@
+import contextlib
 import os
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -157,6 +158,7 @@ def test_a_folder_or_a_missing_file_is_not_an_image(tmp_path, read):
             read(path)
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("size", [(8_000, 6_251), (12_000, 10_000), (20_000, 10_000)])
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, size):
     path = save(Image.new("1", size), tmp_path / "bomb.png")
@@ -180,6 +182,33 @@ def test_a_text_chunk_that_would_fill_the_memory_is_refused(tmp_path):
     assert path.stat().st_size < 200_000
     with pytest.raises(UnreadableImageError, match="memory"):
         probe_image(path)
+
+
+ENCODED = [
+    content(picture, kind)
+    for picture in (noise(8, 40, 30), noise(9, 40, 30).convert("L"), noise(10, 40, 30).quantize(8))
+    for kind in ("JPEG", "PNG", "BMP", "TIFF")
+    if (picture.mode, kind) != ("P", "JPEG")
+]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@settings(max_examples=300)
+@given(
+    whole=st.sampled_from(ENCODED),
+    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
+    early=st.booleans(),
+    end=st.floats(0.02, 1),
+)
+def test_a_damaged_file_is_read_or_refused_never_anything_else(tmp_path_factory, whole, changes, early, end):
+    damaged = bytearray(whole[: int(len(whole) * end)])
+    for place, value in changes:
+        damaged[int(place * min(len(damaged), 100 if early else len(damaged)))] = value
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(damaged)
+    for read in (probe_image, probe_mask, read_rgb):
+        with contextlib.suppress(UnreadableImageError):
+            read(path)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

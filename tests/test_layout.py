@@ -382,6 +382,15 @@ def check(folder, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+def test_a_check_names_the_classes_that_the_test_folder_lacks(tmp_path):
+    root = draw_course(tmp_path / "course", test=1)
+    shutil.rmtree(root / "WBC_test/data/Monocyte")
+    write_settings(tmp_path, data_root="course")
+    done = check(tmp_path)
+    assert done.returncode == 0
+    assert "No test image of Monocyte" in done.stdout
+
+
 def test_a_check_says_what_there_is_and_writes_nothing(tmp_path):
     draw_course(tmp_path / "course", train=3)
     draw_course(tmp_path / "another one")

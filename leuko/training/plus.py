@@ -16,11 +16,18 @@ from leuko.models.wbc_plus import WbcPlusNet
 from leuko.params import Params
 from leuko.training.loop import fit, predict
 from leuko.training.parts import blood_parts
+from leuko.training.resume import Checkpoint
 from leuko.training.tasks import Classification
 
 
 def train_plus(
-    params: Params, prcc: PrccAutoencoder, cam16: Cam16Net, packs: Path, device: torch.device, title: str
+    params: Params,
+    prcc: PrccAutoencoder,
+    cam16: Cam16Net,
+    packs: Path,
+    device: torch.device,
+    title: str,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[WbcPlusNet, dict[str, Any], pd.DataFrame]:
     """Train a WBC+ network.
 
@@ -33,6 +40,7 @@ def train_plus(
         packs: the folder of the WBC packs.
         device: where to train.
         title: what the progress bar says.
+        checkpoint: where the training's state is kept.
 
     Returns:
         The network, its configuration and its history.
@@ -41,8 +49,8 @@ def train_plus(
     model = WbcPlusNet(prcc.encoder, cam16, len(CLASSES["wbc"])).to(device).eval()
     recipe = params.wbc_plus
     train, val = blood_parts(packs, params.split, device, recipe, model.encode)
-    task = Classification(model, train, val, turn=recipe.augment == "d4")
-    history = fit(task, recipe, seed=params.seed, title=title)
+    task = Classification(model, train, val, turn=recipe.augment == "d4", compute=params.compute)
+    history = fit(task, recipe, seed=params.seed, title=title, checkpoint=checkpoint)
     config = {
         "network": "wbc_plus",
         "classes": CLASSES["wbc"],

@@ -36,6 +36,9 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         draft.replace(path)
         _sync_folder(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say what it had no room for
+        raise
     finally:
         draft.unlink(missing_ok=True)
 

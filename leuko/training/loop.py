@@ -100,11 +100,11 @@ def train_one_epoch(
     rates = []
     # All at once, as small copies to a GPU in every step would make it wait.
     drawn = torch.stack(list(batches(task.train.n_images, recipe.batch_size, n_steps, rng))).to(task.device)
-    for step, batch in enumerate(drawn, start=1):
-        views = task.draw_views(len(batch), rng)
-        outputs, targets = task.outputs(
-            task.train, processes.share(batch), views if views is None else processes.share(views)
-        )
+    views = task.draw_views(drawn.numel(), rng)
+    laid = [None] * n_steps if views is None else views.view_as(drawn)
+    for step, (batch, lay) in enumerate(zip(drawn, laid, strict=True), start=1):
+        mine = lay if lay is None else processes.share(lay)
+        outputs, targets = task.outputs(task.train, processes.share(batch), mine)
         losses = task.losses(outputs, targets)
         optimizer.zero_grad(set_to_none=True)
         (losses.sum() / recipe.batch_size).backward()

@@ -48,6 +48,6 @@ class ResNet18(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images of shape (image, 3, side, side) to (image, 512)."""
-        features = F.max_pool2d(F.relu(self.bn1(self.conv1(images)), inplace=True), 3, stride=2, padding=1)
-        features = self.layer4(self.layer3(self.layer2(self.layer1(features))))
+        stem = F.max_pool2d(F.relu(self.bn1(self.conv1(images)), inplace=True), 3, stride=2, padding=1)
+        features: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(stem))))
         return features.mean((2, 3))

@@ -12,7 +12,7 @@ from leuko.files import write_json, write_table
 from leuko.models.cam16 import Cam16Net, load_backbone
 from leuko.models.store import save_model
 from leuko.params import load_params
-from leuko.runtime import set_up
+from leuko.runtime import placed, set_up
 from leuko.training.loop import fit, validate
 from leuko.training.parts import images_of, labels_of, select_rows
 from leuko.training.resume import resumable
@@ -41,7 +41,7 @@ def main() -> None:
     classes = CLASSES["cam16"]
     model = Cam16Net(freeze=params.cam16.freeze, n_classes=len(classes))
     load_backbone(model.backbone, params.cam16.weights)
-    model.to(device).train()
+    placed(model, device).train()
     train, val, test = (read_part(name, model, device) for name in ("train", "val", "test"))
     # Only what is trained: a frozen ResNet has had its say in the inputs.
     trained = nn.Sequential(model.funnel, model.classify) if model.freeze else model

@@ -502,12 +502,14 @@ def test_training_wbc_plus_leaves_the_frozen_networks_as_they_are_to_the_bit(pro
 
 def test_a_bank_and_computing_anew_train_alike(project):
     histories = []
-    for bank_gb, kind in ((0.5, Bank), (0.0, Frozen)):
-        # Steps enough that a bank pays off.
-        task = plus_task(project, bank_gb=bank_gb, min_steps=60)
+    # Steps enough that a bank pays off, in memory and in a file; and one too few.
+    for bank_gb, min_steps, kind in ((0.5, 60, Bank), (0.0, 60, Bank), (0.5, 4, Frozen)):
+        task = plus_task(project, bank_gb=bank_gb, min_steps=min_steps)
         assert isinstance(task.train.inputs.sources[1], kind)
         histories.append(fit(task, recipe(epochs=1, min_steps=3), seed=0, title="test"))
-    np.testing.assert_allclose(*(history[["train_loss", "val_loss"]] for history in histories), rtol=0.01)
+    in_memory, in_file, anew = (history[["train_loss", "val_loss"]].to_numpy() for history in histories)
+    np.testing.assert_array_equal(in_memory, in_file)
+    np.testing.assert_allclose(in_memory, anew, rtol=0.01)
 
 
 def test_the_training_parts_of_a_split(project):

@@ -11,7 +11,7 @@ import pandas as pd
 
 from leuko.data.augment import Pose
 from leuko.data.images import Pixels, read_rgb, resize
-from leuko.data.packs import read_images, read_rows
+from leuko.data.packs import read_images, read_rows, release
 from leuko.figures import image_grid
 from leuko.files import whole_file, write_table
 from leuko.parallel import map_images
@@ -55,6 +55,7 @@ def write_pack(
                 resized = resize(image, side)
                 for row, pose in enumerate(poses[index], start=int(starts[index])):
                     arrays[name][row] = np.asarray(pose.apply(resized))
+                release(arrays[name])
 
         map_images(fill, range(len(files)), title)
         for array in arrays.values():

@@ -33,11 +33,13 @@ def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     match recipe.optimizer:
         case "adam":
-            return torch.optim.Adam(trained, lr=recipe.lr, weight_decay=recipe.weight_decay)
+            return torch.optim.Adam(trained, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
         case "adamw":
-            return torch.optim.AdamW(trained, lr=recipe.lr, weight_decay=recipe.weight_decay)
+            return torch.optim.AdamW(trained, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
         case "sgd":
-            return torch.optim.SGD(trained, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=0.9, nesterov=True)
+            return torch.optim.SGD(
+                trained, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=0.9, nesterov=True, fused=True
+            )
 
 
 def make_schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, n_steps: int) -> LRScheduler:

@@ -14,6 +14,7 @@ from leuko.models.cam16 import Cam16Net
 from leuko.models.prcc import PrccAutoencoder
 from leuko.models.wbc_plus import WbcPlusNet
 from leuko.params import Params
+from leuko.runtime import placed
 from leuko.training.loop import fit, predict
 from leuko.training.parts import blood_parts
 from leuko.training.resume import Checkpoint
@@ -46,7 +47,8 @@ def train_plus(
         The network, its configuration and its history.
     """
     torch.manual_seed(params.seed)
-    model = WbcPlusNet(prcc.encoder, cam16, len(CLASSES["wbc"])).to(device).eval()
+    model = WbcPlusNet(prcc.encoder, cam16, len(CLASSES["wbc"])).eval()
+    placed(model, device)
     recipe = params.wbc_plus
     train, val = blood_parts(packs, params.split, device, recipe, model.encode)
     task = Classification(model, train, val, turn=recipe.augment == "d4", compute=params.compute)

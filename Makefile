@@ -4,10 +4,11 @@ VENV := .venv
 # Stages run `python`; inside make that is the environment's own.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro study test format help
+.PHONY: repro check study test format help
 
 help:
 	@echo "make repro    set up $(VENV) and run the pipeline on the demo data"
+	@echo "make check    report all that is wrong with the images of data_root, or of a folder: make check DATA=/path"
 	@echo "make study    set up $(VENV) and run every split with several seeds; options: make study STUDY='--seeds 5'"
 	@echo "make test     set up $(VENV) and run all checks"
 	@echo "make format   lay the code out as the checks want it"
@@ -17,6 +18,9 @@ repro: $(VENV)/installed
 	@echo
 	@echo "What came out: reports/report.html, and the numbers in metrics/"
 	@echo "To go on:      . $(VENV)/bin/activate && dvc exp run -S split=10"
+
+check: $(VENV)/installed
+	@python -m stages.ingest --check $(if $(DATA),"$(DATA)")
 
 study: $(VENV)/installed
 	python -m leuko.study $(STUDY)

@@ -53,7 +53,8 @@ class Ingest(Group):
     """How the images are divided; `seed` is apart from the trainings' so that all of them share one test set.
 
     The WBC subsets of 1, 10 and 50 % are those of the data root's `folders`, if it has any; otherwise, or if `subsets`
-    is `drawn`, they are drawn. Another `subset_seed` draws others and changes nothing else.
+    is `drawn`, they are drawn. Another `subset_seed` draws others and changes nothing else. `duplicates` decides about
+    pictures in several parts or under several classes.
     """
 
     seed: Seed
@@ -63,6 +64,7 @@ class Ingest(Group):
     min_side: PositiveInt
     subsets: Literal["folders", "drawn"]
     subset_seed: Seed
+    duplicates: Literal["warn", "drop", "fail"]
 
 
 class PrepareMasks(Group):

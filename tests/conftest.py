@@ -52,6 +52,7 @@ TINY = {
         "min_side": 16,
         "subsets": "folders",
         "subset_seed": 0,
+        "duplicates": "warn",
     },
     "prepare_masks": {"fill": [0, 0, 0], "cam16": "both", "seed": 0},
     "augment": {

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from leuko.data.classes import CLASSES, SUBSETS
+from leuko.data.manifest import survey_data
 
 WBC, CAM16 = CLASSES["wbc"], CLASSES["cam16"]
 SIDE = 16
@@ -102,3 +104,10 @@ def write_course(root: Path, files: Mapping[str, bytes]) -> Path:
 def draw_course(root: Path, **options) -> Path:
     """Write what `plan_course` plans."""
     return write_course(root, plan_course(**options))
+
+
+def make_manifest(root: Path, **options) -> pd.DataFrame:
+    """The manifest of a data root that must be without problems."""
+    survey = survey_data(root, **options)
+    survey.problems.raise_if_any(root)
+    return survey.manifest

@@ -1,10 +1,21 @@
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from leuko.data.images import UnreadableImageError, probe_image, read_mask, read_rgb, resize
+from leuko.data.images import (
+    THUMBNAIL_SIDE,
+    UnreadableImageError,
+    probe_image,
+    probe_mask,
+    read_mask,
+    read_rgb,
+    resize,
+)
 from tests.course import content, noise, save, square_mask
 
 GREYS = np.linspace(0, 255, 12 * 20).astype(np.uint8).reshape(12, 20)
@@ -146,11 +157,46 @@ def test_a_folder_or_a_missing_file_is_not_an_image(tmp_path, read):
             read(path)
 
 
-@pytest.mark.parametrize("size", [(12_000, 10_000), (20_000, 10_000)])
+@pytest.mark.parametrize("size", [(8_000, 6_251), (12_000, 10_000), (20_000, 10_000)])
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, size):
     path = save(Image.new("1", size), tmp_path / "bomb.png")
-    with pytest.raises(UnreadableImageError, match=r"12000 x 10000 pixels are too many|200000000 pixels"):
+    with pytest.raises(UnreadableImageError, match=r"too many.*; the limit is 50,000,000"):
         probe_image(path)
+
+
+def test_a_file_of_too_many_bytes_is_refused_unread(tmp_path):
+    path = tmp_path / "huge.tif"
+    path.touch()
+    os.truncate(path, 2**40)  # takes no space
+    with pytest.raises(UnreadableImageError, match=r"1,099,511,627,776 bytes are too many"):
+        probe_image(path)
+
+
+def test_a_text_chunk_that_would_fill_the_memory_is_refused(tmp_path):
+    texts = PngInfo()
+    for number in range(80):
+        texts.add_text(f"text {number}", "a" * 1_000_000, zip=True)
+    path = save(noise(6), tmp_path / "texts.png", pnginfo=texts)
+    assert path.stat().st_size < 200_000
+    with pytest.raises(UnreadableImageError, match="memory"):
+        probe_image(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_probe_brings_a_thumbnail_of_what_is_in_the_file(tmp_path, orientation):
+    image = Image.fromarray(np.kron(COLOURS, np.ones((30, 30, 1), np.uint8)))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(image, tmp_path / "image.jpg", exif=exif, quality=95)
+    thumbnail = np.frombuffer(probe_image(path).thumbnail, np.uint8).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3)
+    expected = np.asarray(resize(image, THUMBNAIL_SIDE)).astype(int)
+    assert np.abs(thumbnail - expected).mean() < 8
+
+
+@pytest.mark.parametrize(("image", "kept"), [(square_mask(48, 32), 0.25), (Image.new("1", (48, 32)), 0)])
+def test_the_probe_of_a_mask_knows_how_much_it_keeps(tmp_path, image, kept):
+    probe = probe_mask(save(image, tmp_path / "mask.png"))
+    assert (probe.width, probe.height, probe.kept) == (48, 32, kept)
 
 
 def test_the_probe_knows_the_content_by_its_hash(tmp_path):

@@ -10,11 +10,22 @@ from PIL import Image
 
 from leuko.data.classes import SUBSETS
 from leuko.data.images import read_rgb
-from leuko.data.manifest import COLUMNS, make_manifest, read_manifest
+from leuko.data.manifest import COLUMNS, read_manifest
 from leuko.errors import LeukoError
 from leuko.files import write_table
 from tests.conftest import run_stage, tiny_settings, write_settings
-from tests.course import CAM16, WBC, content, draw_course, noise, plan_course, save, square_mask, write_course
+from tests.course import (
+    CAM16,
+    WBC,
+    content,
+    draw_course,
+    make_manifest,
+    noise,
+    plan_course,
+    save,
+    square_mask,
+    write_course,
+)
 
 OPTIONS = tiny_settings()["ingest"]
 

@@ -19,11 +19,10 @@ import pytest
 import yaml
 
 from leuko.data.classes import SUBSETS
-from leuko.data.manifest import make_manifest
 from leuko.evaluation.scores import HEADLINE
 from leuko.study.cells import MODELS, ORIGIN, RESULTS, Cell
 from tests.conftest import REPOSITORY, TINY, write_settings
-from tests.course import draw_course
+from tests.course import draw_course, make_manifest
 
 STAND_IN = '''\
 """Draws what the stages would write. Beyond the project, SWITCHES holds files that make a cell fail or hang."""

@@ -14,8 +14,16 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 50_000_000
 """Larger images are refused: whole slides and decompression bombs need cutting into regions first."""
+MAX_BYTES = 2**28
+"""Larger files are refused unread; no image of fewer than MAX_PIXELS needs as many."""
+THUMBNAIL_SIDE = 32
+DECODED_SIDE = 64
+"""JPEG images are probed at the smallest size that their decoder can give of at least so many pixels a side."""
+
+# Pillow warns of damaged metadata, which is ignored here, and of large images, which MAX_PIXELS judges more strictly.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 Pixels = NDArray[np.uint8]
 
@@ -26,11 +34,43 @@ class UnreadableImageError(Exception):
 
 @dataclass(frozen=True)
 class Probe:
-    """What ingest needs to know of a file: the upright image's sides in pixels and the content's SHA-256."""
+    """What ingest needs to know of an image file.
+
+    Attributes:
+        width: of the upright image, in pixels.
+        height: likewise.
+        sha256: of the file's content.
+        thumbnail: the image as it lies in the file, as THUMBNAIL_SIDE by THUMBNAIL_SIDE RGB pixels.
+    """
 
     width: int
     height: int
     sha256: str
+    thumbnail: bytes
+
+
+@dataclass(frozen=True)
+class MaskProbe:
+    """What ingest needs to know of a mask: sides in pixels, SHA-256, and the share of the image that it keeps."""
+
+    width: int
+    height: int
+    sha256: str
+    kept: float
+
+
+def _content(path: Path) -> bytes:
+    """Read a file.
+
+    Raises:
+        UnreadableImageError: if it cannot be read, or is too large.
+    """
+    try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise UnreadableImageError(f"{size:,} bytes are too many; the limit is {MAX_BYTES:,}")
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadableImageError(f"cannot be opened ({error.strerror})") from error
 
 
 def _open(content: bytes) -> Image.Image:
@@ -42,12 +82,11 @@ def _open(content: bytes) -> Image.Image:
     if not content:
         raise UnreadableImageError("the file is empty")
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of images that MAX_PIXELS judges more strictly.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError as error:
         raise UnreadableImageError(f"not an image of a known format ({', '.join(FORMATS)})") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(f"too many pixels; the limit is {MAX_PIXELS:,}") from error
     except Exception as error:
         raise UnreadableImageError(f"damaged header ({error})") from error
     if image.width * image.height > MAX_PIXELS:
@@ -84,23 +123,44 @@ def _lies_on_its_side(image: Image.Image) -> bool:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    """A decoded image of any mode as RGB.
+
+    Raises:
+        UnreadableImageError: if Pillow cannot convert it.
+    """
+    try:
+        return _converted(image)
+    except Exception as error:
+        raise UnreadableImageError(f"cannot be converted to RGB ({error})") from error
+
+
+def _converted(image: Image.Image) -> Image.Image:
     """Any of Pillow's modes as RGB: 16-bit and float values scaled to 8 bits, transparency laid on white."""
     if image.mode == "F" or image.mode.startswith("I"):
-        values = np.asarray(image, dtype=np.float64)
+        values = np.nan_to_num(np.array(image, dtype=np.float32), copy=False)
         top = 1.0 if image.mode == "F" and values.max(initial=0) <= 1 else 65535.0 if values.max() > 255 else 255.0
-        scaled = np.clip(np.nan_to_num(values) / top, 0, 1) * 255
-        return Image.fromarray(np.rint(scaled).astype(np.uint8)).convert("RGB")
+        values *= 255 / top  # in place, as all that follows: large images leave no room for copies
+        np.clip(values, 0, 255, out=values)
+        return Image.fromarray(np.rint(values, out=values).astype(np.uint8)).convert("RGB")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
         layered = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layered).convert("RGB")
     return image.convert("RGB")
 
 
+def _decoded(content: bytes) -> Image.Image:
+    """Decode a whole image to upright RGB.
+
+    Raises:
+        UnreadableImageError: if it cannot be used.
+    """
+    image = _open(content)
+    _load(image)
+    return _to_rgb(_upright(image))
+
+
 def probe_image(path: Path) -> Probe:
     """Read a file once, check that it decodes to its end, and describe it.
-
-    JPEG images are decoded at an eighth of their size: every byte is parsed, which finds damage, while most of
-    the inverse transform is saved.
 
     Args:
         path: the file.
@@ -111,17 +171,49 @@ def probe_image(path: Path) -> Probe:
     Raises:
         UnreadableImageError: if it cannot be used.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UnreadableImageError(f"cannot be opened ({error.strerror})") from error
+    return describe_image(_content(path))
+
+
+def describe_image(content: bytes) -> Probe:
+    """Describe an image file by its content, which must decode to its end.
+
+    JPEG images are decoded at down to an eighth of their size: every byte is parsed, which finds damage, while most
+    of the inverse transform is saved. What is decoded becomes the thumbnail.
+
+    Args:
+        content: of the file.
+
+    Returns:
+        Its description.
+
+    Raises:
+        UnreadableImageError: if it cannot be used.
+    """
     image = _open(content)
     width, height = image.size
-    image.draft(None, (max(1, width // 8), max(1, height // 8)))
+    image.draft(None, (DECODED_SIDE, DECODED_SIDE))
     _load(image)
     if _lies_on_its_side(image):
         width, height = height, width
-    return Probe(width, height, hashlib.sha256(content).hexdigest())
+    thumbnail = resize(_to_rgb(image), THUMBNAIL_SIDE)
+    return Probe(width, height, hashlib.sha256(content).hexdigest(), thumbnail.tobytes())
+
+
+def probe_mask(path: Path) -> MaskProbe:
+    """Read and describe a mask.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its description.
+
+    Raises:
+        UnreadableImageError: if it cannot be used.
+    """
+    content = _content(path)
+    kept = _kept(_decoded(content))
+    return MaskProbe(kept.shape[1], kept.shape[0], hashlib.sha256(content).hexdigest(), float(kept.mean()))
 
 
 def read_rgb(path: Path) -> Image.Image:
@@ -136,12 +228,7 @@ def read_rgb(path: Path) -> Image.Image:
     Raises:
         UnreadableImageError: if it cannot be used.
     """
-    try:
-        image = _open(path.read_bytes())
-    except OSError as error:
-        raise UnreadableImageError(f"cannot be opened ({error.strerror})") from error
-    _load(image)
-    return _to_rgb(_upright(image))
+    return _decoded(_content(path))
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
@@ -156,7 +243,12 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     Raises:
         UnreadableImageError: if it cannot be used.
     """
-    kept: NDArray[np.bool_] = np.asarray(read_rgb(path).convert("L")) >= 128
+    return _kept(read_rgb(path))
+
+
+def _kept(mask: Image.Image) -> NDArray[np.bool_]:
+    """Where a mask keeps the image."""
+    kept: NDArray[np.bool_] = np.asarray(mask.convert("L")) >= 128
     return kept
 
 

@@ -12,8 +12,13 @@ A mask has its image's name; only its extension may differ. Class folders match 
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+import stat
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,9 +28,19 @@ from leuko.errors import LeukoError
 
 CAM16_FOLDER = "CAM16_100cls_10mask"
 PRCC_FOLDER = "pRCC"
+SUBSET_FOLDERS = tuple(f"WBC_{subset}" for subset in SUBSETS)
 WBC_TEST_FOLDER = "WBC_test"
 
 CLUTTER = ("thumbs.db", "desktop.ini")
+MAX_LINES = 30
+"""A longer report ends with its kinds and counts once more, as its beginning has left the screen by then."""
+
+CACHED = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}$")
+"""What DVC names the files of its cache, wherever that lies."""
+
+LOST_LINKS = "Links to nowhere or in circles; replace them by what they should lead to"
+STRAY_LINKS = "Links that lead out of the data root, where changes go unnoticed; replace them by what they lead to"
+LOCKED = "Files and folders that cannot be read; give permission"
 
 
 @dataclass
@@ -35,16 +50,16 @@ class Problems:
     A kind of problem is a sentence that says what is wrong and how to mend it; under it stand the paths.
     """
 
-    found: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    found: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def add(self, kind: str, path: Path | str) -> None:
-        """Note a problem.
+        """Note a problem; the same one a second time changes nothing.
 
         Args:
             kind: what is wrong, and how to mend it.
             path: where.
         """
-        self.found[kind].append(path.as_posix() if isinstance(path, Path) else path)
+        self.found[kind].add(path.as_posix() if isinstance(path, Path) else path)
 
     def raise_if_any(self, root: Path) -> None:
         """Report all that was found, grouped and counted.
@@ -55,11 +70,24 @@ class Problems:
         if not self.found:
             return
         total = sum(len(paths) for paths in self.found.values())
-        lines = [f"{total} problem{'s' * (total > 1)} in {root}; nothing was written.", ""]
-        for kind, paths in sorted(self.found.items()):
-            lines.append(f"{kind} ({len(paths)}):")
-            lines.extend(f"    {path}" for path in sorted(paths))
+        lines = [f"{total} problem{'s' * (total > 1)} in {printable(str(root))}; nothing was written.", ""]
+        kinds = [f"{kind} ({len(paths)})" for kind, paths in sorted(self.found.items())]
+        for kind, (_, paths) in zip(kinds, sorted(self.found.items()), strict=True):
+            lines.append(f"{kind}:")
+            lines.extend(f"    {printable(path)}" for path in sorted(paths))
+        if len(lines) > MAX_LINES:
+            lines += ["", f"In all {total} problems:", *(f"    {kind}" for kind in kinds)]
         raise LeukoError("\n".join(lines))
+
+
+def printable(name: str) -> str:
+    """A name with what breaks a line, and what is not UTF-8, written as an escape."""
+    return "".join(repr(char)[1:-1] if _breaks_tables(char) else char for char in name)
+
+
+def _breaks_tables(char: str) -> bool:
+    """Whether a character is a control character, a line's end, or half of one (so are bytes that are not UTF-8)."""
+    return unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
 
 
 @dataclass(frozen=True)
@@ -75,6 +103,7 @@ class ImageFile:
         subset: the smallest WBC subset folder that holds a copy of it; 0 where subsets do not apply.
         mask_subset: the same for its mask.
         copies: its copies in the subset folders, which must be equal to it.
+        mask_copies: the same for its mask.
     """
 
     set: str
@@ -85,10 +114,119 @@ class ImageFile:
     subset: int = 0
     mask_subset: int = 0
     copies: tuple[Path, ...] = ()
+    mask_copies: tuple[Path, ...] = ()
+
+
+class Tree:
+    """The folders and files below a data root, relative to it. What is neither is noted and passed over.
+
+    The data root itself may be a link, and links within it may lead anywhere within it. A link that leads out of it is
+    refused, since DVC would not notice changes behind it; only single files may be links into DVC's cache, which is
+    how DVC itself lays them out where it is told to (`cache.type symlink`).
+
+    Args:
+        root: the data root.
+        problems: where to note what is wrong.
+    """
+
+    def __init__(self, root: Path, problems: Problems) -> None:
+        self.root, self.problems = root, problems
+        self._home = root.resolve()
+
+    def has_folder(self, folder: Path, *, required: bool = False) -> bool:
+        """Whether a folder is there and can be used.
+
+        Args:
+            folder: the folder.
+            required: whether its absence is a problem.
+        """
+        for place in [*reversed(folder.parents), folder]:
+            kind = self._kind(place)
+            if kind == "nothing" and required:
+                self.problems.add("Folders that are missing; make them", folder)
+            if kind == "file":
+                self.problems.add("Files where the layout has a folder; rename or remove them", place)
+            if kind != "folder":
+                return False
+        return True
+
+    def entries(self, folder: Path) -> tuple[list[Path], list[Path]]:
+        """The folders and the files in a folder, by name, without what operating systems leave behind."""
+        try:
+            names = sorted(os.listdir(self.root / folder))  # noqa: PTH208  (names, not paths)
+        except OSError as error:
+            self.problems.add(LOCKED, f"{folder.as_posix()}: {error.strerror}")
+            return [], []
+        found: dict[str, list[Path]] = {"folder": [], "file": []}
+        for name in names:
+            if name.startswith(".") or name.casefold() in CLUTTER:
+                continue
+            if any(map(_breaks_tables, name)):
+                kind = "Names with control characters, or not in UTF-8, which no table can hold; rename them"
+                self.problems.add(kind, folder / name)
+            else:
+                found.setdefault(self._kind(folder / name), []).append(folder / name)
+        return found["folder"], found["file"]
+
+    def below(self, folder: Path) -> Iterator[Path]:
+        """All files in and below a folder."""
+        waiting = [(folder, self._place(folder))]
+        while waiting:
+            folder, place = waiting.pop()
+            folders, files = self.entries(folder)
+            self.note_alike([*folders, *files])
+            yield from files
+            above = {place, *place.parents}
+            for inner in folders:
+                if inner.suffix.casefold() in EXTENSIONS:
+                    self.problems.add("Folders named like images; rename or remove them", inner)
+                if self._place(inner) in above:
+                    self.problems.add(LOST_LINKS, inner)
+                else:
+                    waiting.append((inner, self._place(inner)))
+
+    def note_alike(self, paths: Iterable[Path]) -> None:
+        """Note the names in one folder that another file system would take for one."""
+        alike = defaultdict(list)
+        for path in paths:
+            alike[unicodedata.normalize("NFC", path.name).casefold()].append(path)
+        for group in alike.values():
+            for path in group if len(group) > 1 else ():
+                kind = "Names alike but for case or Unicode's ways of spelling, which copying may merge; rename them"
+                self.problems.add(kind, path)
+
+    def _place(self, path: Path) -> Path:
+        """Where a path really leads."""
+        return (self.root / path).resolve()
+
+    def _kind(self, path: Path) -> str:
+        """Whether a path is a `folder`, a `file`, `nothing`, or `refused`, which is noted."""
+        try:
+            is_link = stat.S_ISLNK((self.root / path).lstat().st_mode)
+        except FileNotFoundError:
+            return "nothing"
+        except OSError as error:
+            self.problems.add(LOCKED, f"{path.as_posix()}: {error.strerror}")
+            return "refused"
+        try:
+            mode = (self.root / path).stat().st_mode
+        except OSError as error:
+            lost = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+            self.problems.add(LOST_LINKS if lost else LOCKED, path)
+            return "refused"
+        place = self._place(path) if is_link and path != Path() else self._home
+        is_cached = stat.S_ISREG(mode) and CACHED.search(place.as_posix())
+        if not place.is_relative_to(self._home) and not is_cached:
+            self.problems.add(STRAY_LINKS, path)
+            return "refused"
+        if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+            return "folder" if stat.S_ISDIR(mode) else "file"
+        self.problems.add("Pipes, sockets and devices; remove them", path)
+        return "refused"
 
 
 Named = dict[tuple[str, str], Path]
-"""Files by class and by name without extension."""
+"""Files by class and by name without extension, in one spelling of Unicode."""
 
 
 def discover(root: Path) -> tuple[list[ImageFile], Problems]:
@@ -103,40 +241,37 @@ def discover(root: Path) -> tuple[list[ImageFile], Problems]:
     Raises:
         LeukoError: if the data root is not a folder.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):  # noqa: PTH112  (Path.is_dir raises where permission is missing)
         raise LeukoError(f"data_root: {root} is not a folder; set data_root to a folder in the course layout")
-    problems = Problems()
-    wbc = [*_wbc_train(root, problems), *_wbc_held_out(root, problems)]
-    cam16 = [image for part in ("train", "val", "test") for image in _cam16(root, part, problems)]
-    prcc = [ImageFile("prcc", "", "", path) for path in _prcc(root, problems)]
-    return [*wbc, *cam16, *prcc], problems
+    tree = Tree(root, Problems())
+    _note_strangers(tree, Path(), (*SUBSET_FOLDERS, WBC_TEST_FOLDER, CAM16_FOLDER, PRCC_FOLDER))
+    wbc = [*_wbc_train(tree), *_wbc_held_out(tree)]
+    cam16 = [image for part in ("train", "val", "test") for image in _cam16(tree, part)]
+    prcc = [ImageFile("prcc", "", "", path) for path in _prcc(tree)]
+    return [*wbc, *cam16, *prcc], tree.problems
 
 
 def subset_folders(root: Path) -> tuple[list[Path], list[Path]]:
     """The folders of the smaller WBC subsets, relative to the data root: those that are there, and those missing."""
-    folders = [Path(f"WBC_{subset}") for subset in SUBSETS[:-1]]
+    folders = [Path(folder) for folder in SUBSET_FOLDERS[:-1]]
     present = [folder for folder in folders if (root / folder).is_dir()]
     return present, [folder for folder in folders if folder not in present]
 
 
-def _wbc_train(root: Path, problems: Problems) -> Iterator[ImageFile]:
+def _wbc_train(tree: Tree) -> Iterator[ImageFile]:
     """The WBC training images with their masks and the smallest subset of each."""
-    present = [subset for subset in SUBSETS if subset == 100 or (root / f"WBC_{subset}").is_dir()]
-    images = {
-        subset: _by_class(root, Path(f"WBC_{subset}/train/data"), "wbc", problems, every_class=True)
-        for subset in present
-    }
-    masks = {
-        subset: _by_class(root, Path(f"WBC_{subset}/train/mask"), "wbc", problems, required=False) for subset in present
-    }
+    folders = {subset: Path(f"WBC_{subset}/train") for subset in SUBSETS}
+    present = [subset for subset in SUBSETS if subset == 100 or tree.has_folder(folders[subset].parent)]
+    images = {subset: _by_class(tree, folders[subset] / "data", "wbc", every_class=True) for subset in present}
+    masks = {subset: _masks(tree, folders[subset], "wbc", images[subset]) for subset in present}
     for subset in present[:-1]:
         for key in images[subset].keys() - images[100].keys():
-            problems.add("Images of a subset that WBC_100/train/data lacks; add or remove them", images[subset][key])
-    for subset in present:
-        _note_orphans(masks[subset], images[subset], problems)
+            tree.problems.add(
+                "Images of a subset that WBC_100/train/data lacks; add or remove them", images[subset][key]
+            )
     for key, path in images[100].items():
         copies = [subset for subset in present if key in images[subset]]
-        masked = [subset for subset in present if key in masks[subset] and key in images[subset]]
+        masked = [subset for subset in copies if key in masks[subset]]
         yield ImageFile(
             set="wbc",
             part="train",
@@ -146,93 +281,89 @@ def _wbc_train(root: Path, problems: Problems) -> Iterator[ImageFile]:
             subset=min(copies),
             mask_subset=min(masked, default=0),
             copies=tuple(images[subset][key] for subset in copies if subset != 100),
+            mask_copies=tuple(masks[subset][key] for subset in masked[:-1]),
         )
 
 
-def _wbc_held_out(root: Path, problems: Problems) -> Iterator[ImageFile]:
+def _wbc_held_out(tree: Tree) -> Iterator[ImageFile]:
     """The WBC images of the val folder and, where there is one, of the test folder."""
-    folders = {"val": Path("WBC_100/val/data")}
-    if (root / WBC_TEST_FOLDER).is_dir():
-        folders["test"] = Path(WBC_TEST_FOLDER) / "data"
+    folders = {"val": Path("WBC_100/val")}
+    if tree.has_folder(Path(WBC_TEST_FOLDER)):
+        folders["test"] = Path(WBC_TEST_FOLDER)
     for part, folder in folders.items():
-        images = _by_class(root, folder, "wbc", problems, every_class=part == "val")
-        if not images and (root / folder).is_dir():
-            problems.add("Folders without an image; fill or remove them", folder)
+        images = _by_class(tree, folder / "data", "wbc", every_class=part == "val")
+        _masks(tree, folder, "wbc", images)
+        if not images and tree.has_folder(folder / "data"):
+            tree.problems.add("Folders without an image; fill or remove them", folder / "data")
         for (label, _), path in images.items():
             yield ImageFile("wbc", part, label, path)
 
 
-def _cam16(root: Path, part: str, problems: Problems) -> Iterator[ImageFile]:
-    """The CAM16 images of one part; the training part has masks."""
+def _cam16(tree: Tree, part: str) -> Iterator[ImageFile]:
+    """The CAM16 images of one part; of the masks, those of the training part are used."""
     folder = Path(CAM16_FOLDER) / part
-    images = _by_class(root, folder / "data", "cam16", problems, every_class=True)
-    masks = _by_class(root, folder / "mask", "cam16", problems, required=False) if part == "train" else {}
-    _note_orphans(masks, images, problems)
+    images = _by_class(tree, folder / "data", "cam16", every_class=True)
+    masks = _masks(tree, folder, "cam16", images)
     for key, path in images.items():
-        yield ImageFile("cam16", part, key[0], path, masks.get(key))
+        yield ImageFile("cam16", part, key[0], path, masks.get(key) if part == "train" else None)
 
 
-def _prcc(root: Path, problems: Problems) -> list[Path]:
+def _prcc(tree: Tree) -> list[Path]:
     """All images in and below the pRCC folder."""
-    folder = root / PRCC_FOLDER
-    if not folder.is_dir():
-        problems.add("Folders that are missing; make them", Path(PRCC_FOLDER))
+    folder = Path(PRCC_FOLDER)
+    if not tree.has_folder(folder, required=True):
         return []
-    found = [path.relative_to(root) for path in folder.rglob("*") if path.is_file() and _is_image(path, root, problems)]
+    found = [path for path in tree.below(folder) if _is_image(path, tree.problems)]
     if len(found) < 3:
-        problems.add("Folders with fewer than 3 images, one for each of train, val and test; add some", PRCC_FOLDER)
+        tree.problems.add("Folders with fewer than 3 images, one for each of train, val and test; add some", folder)
     return sorted(found, key=Path.as_posix)
 
 
-def _by_class(
-    root: Path,
-    folder: Path,
-    of_set: str,
-    problems: Problems,
-    *,
-    required: bool = True,
-    every_class: bool = False,
-) -> Named:
+def _masks(tree: Tree, folder: Path, of_set: str, images: Named) -> Named:
+    """The masks beside the images of a part; those without an image are noted, and so are neighbours of no meaning."""
+    if tree.has_folder(folder):
+        _note_strangers(tree, folder, ("data", "mask"))
+    if not tree.has_folder(folder / "mask"):
+        return {}
+    masks = _by_class(tree, folder / "mask", of_set)
+    for key in masks.keys() - images.keys():
+        tree.problems.add("Masks without an image of the same name and class; rename or remove them", masks[key])
+    return masks
+
+
+def _by_class(tree: Tree, folder: Path, of_set: str, *, every_class: bool = False) -> Named:
     """The images in a folder's class folders.
 
     Args:
-        root: the data root.
-        folder: relative to it.
+        tree: the data root.
+        folder: in it; it must be there.
         of_set: whose classes are meant.
-        problems: where to note what is wrong.
-        required: whether the folder must exist.
         every_class: whether every class must have an image.
 
     Returns:
-        Paths relative to the root, by class and name, in the order of the classes and names.
+        Paths by class and name, in the order of the classes and names.
     """
-    classes = CLASSES[of_set]
-    if not (root / folder).is_dir():
-        if required:
-            problems.add("Folders that are missing; make them", folder)
+    classes, problems = CLASSES[of_set], tree.problems
+    if not tree.has_folder(folder, required=True):
         return {}
     spelling = {_normal(label): label for label in classes}
-    found: Named = {}
-    for entry in _entries(root / folder, root, problems):
-        label = spelling.get(_normal(entry.name))
-        if entry.is_file():
-            if not _is_clutter(entry):
-                problems.add("Files outside the class folders; move them into one or away", folder / entry.name)
-        elif label is None:
-            problems.add(
-                f"Folders of no known class; the classes are {', '.join(classes)}; rename or remove them",
-                folder / entry.name,
-            )
+    folders, files = tree.entries(folder)
+    for path in files:
+        problems.add("Files outside the class folders; move them into one or away", path)
+    of_class: dict[str, list[Path]] = defaultdict(list)
+    for path in folders:
+        if label := spelling.get(_normal(path.name)):
+            of_class[label].append(path)
         else:
-            for path in _entries(entry, root, problems):
-                if _is_image(path, root, problems):
-                    key = (label, path.stem)
-                    if key in found:
-                        problems.add(
-                            "Images of one class with the same name but for the extension; rename one",
-                            path.relative_to(root),
-                        )
-                    found[key] = path.relative_to(root)
+            problems.add(
+                f"Folders of no known class; the classes are {', '.join(classes)}; rename or remove them", path
+            )
+    found: Named = {}
+    for label, places in of_class.items():
+        for place in places:
+            if len(places) > 1:
+                problems.add("Folders of one and the same class; make them one", place)
+            found |= _of_class(tree, place, label)
     if every_class:
         for label in classes:
             if not any(key[0] == label for key in found):
@@ -240,40 +371,47 @@ def _by_class(
     return dict(sorted(found.items(), key=lambda item: (classes.index(item[0][0]), item[0][1])))
 
 
-def _entries(folder: Path, root: Path, problems: Problems) -> list[Path]:
-    """What is in a folder, by name; a folder that cannot be read, such as a link to nowhere, is noted."""
-    try:
-        return sorted(folder.iterdir(), key=lambda path: path.name)
-    except OSError as error:
-        kind = "Folders that cannot be read; replace them or give permission"
-        problems.add(kind, f"{folder.relative_to(root).as_posix()}: {error.strerror}")
-        return []
+def _of_class(tree: Tree, folder: Path, label: str) -> Named:
+    """The images in one class folder."""
+    folders, files = tree.entries(folder)
+    for path in folders:
+        tree.problems.add(
+            "Folders in a class folder, where only images are; move their images up, or remove them", path
+        )
+    tree.note_alike(files)
+    found: Named = {}
+    for path in files:
+        if _is_image(path, tree.problems):
+            key = (label, unicodedata.normalize("NFC", path.stem))
+            if key in found:
+                kind = "Images of one class with the same name but for the extension; rename one"
+                tree.problems.add(kind, path)
+            found[key] = path
+    return found
+
+
+def _note_strangers(tree: Tree, folder: Path, known: Iterable[str]) -> None:
+    """Note the folders that are misspelt, as far as one can tell: what is optional would be missed in silence."""
+    for path in tree.entries(folder)[0]:
+        if path.name not in known and any(_resembles(path.name, name) for name in known):
+            kind = f"Folders that the layout does not know; there are {', '.join(known)}; rename or move them"
+            tree.problems.add(kind, path)
+
+
+def _resembles(name: str, known: str) -> bool:
+    """Whether a folder's name has the first word of a known one, in any case, singular or plural."""
+    word = known.split("_")[0].casefold()
+    return bool(re.fullmatch(rf"{word}s?([^a-z0-9].*)?", name.casefold()))
 
 
 def _normal(name: str) -> str:
-    """A class folder's name without regard to case and plural."""
+    """A folder's name without regard to case and plural."""
     return name.casefold().removesuffix("s")
 
 
-def _is_clutter(path: Path) -> bool:
-    """Whether an operating system left this file."""
-    return path.name.startswith(".") or path.name.casefold() in CLUTTER
-
-
-def _is_image(path: Path, root: Path, problems: Problems) -> bool:
-    """Whether a path is an image by its extension; anything that does not belong there is noted."""
-    if _is_clutter(path):
-        return False
-    if path.is_file() and path.suffix.casefold() in EXTENSIONS:
+def _is_image(path: Path, problems: Problems) -> bool:
+    """Whether a file is an image by its extension; anything that does not belong there is noted."""
+    if path.suffix.casefold() in EXTENSIONS:
         return True
-    problems.add(
-        f"Not images by their extension ({', '.join(EXTENSIONS)}); convert, rename or remove them",
-        path.relative_to(root),
-    )
+    problems.add(f"Not images by their extension ({', '.join(EXTENSIONS)}); convert, rename or remove them", path)
     return False
-
-
-def _note_orphans(masks: Named, images: Named, problems: Problems) -> None:
-    """Note the masks that have no image."""
-    for key in masks.keys() - images.keys():
-        problems.add("Masks without an image of the same name and class; rename or remove them", masks[key])

@@ -16,16 +16,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from leuko.data.classes import CLASSES, SUBSETS
-from leuko.data.images import Probe, UnreadableImageError, probe_image
+from leuko.data.duplicates import FINDINGS, find_duplicates, in_words
+from leuko.data.images import MaskProbe, Probe, UnreadableImageError, probe_image, probe_mask
 from leuko.data.layout import ImageFile, Problems, discover, subset_folders
 from leuko.parallel import map_images
+
+MAX_ELONGATION = 5
 
 COLUMNS = {
     "set": "str",
@@ -41,13 +46,30 @@ COLUMNS = {
     "source": "str",
 }
 
+Found = TypeVar("Found", Probe, MaskProbe)
+
 
 def read_manifest(path: Path) -> pd.DataFrame:
     """Read a manifest with its columns' types; empty text stays empty text."""
     return pd.read_csv(path, dtype=COLUMNS, keep_default_na=False)
 
 
-def make_manifest(
+@dataclass(frozen=True)
+class Survey:
+    """What a data root holds.
+
+    Attributes:
+        manifest: the images that can be used; a run may use it only if there are no problems.
+        duplicates: the pictures that occur more than once, as `leuko.data.duplicates` describes them.
+        problems: all that is wrong.
+    """
+
+    manifest: pd.DataFrame
+    duplicates: pd.DataFrame
+    problems: Problems
+
+
+def survey_data(
     root: Path,
     *,
     seed: int,
@@ -57,11 +79,13 @@ def make_manifest(
     min_side: int,
     subsets: str,
     subset_seed: int,
-) -> pd.DataFrame:
+    duplicates: str,
+) -> Survey:
     """Check a data root and divide its images into parts and subsets.
 
     The WBC val folder becomes validation and test set, stratified by class, unless there is a test folder. pRCC is
-    divided here, before any copies are made, so that no copy of an image can reach another part.
+    divided here, before any copies are made, so that no copy of an image can reach another part. What is dropped as a
+    duplicate is dropped after that, so the test sets do not depend on it; subsets are drawn of what is left.
 
     Args:
         root: a folder in the course layout.
@@ -72,12 +96,14 @@ def make_manifest(
         min_side: smaller images, in pixels, are refused.
         subsets: `folders` follows the data root's subset folders, if it has any; `drawn` does not.
         subset_seed: draws other subsets, and nothing else; it counts only where they are drawn.
+        duplicates: of pictures in several parts or under several classes, `warn` does nothing, `drop` takes them out
+            of training and validation, and `fail` makes problems.
 
     Returns:
-        The manifest.
+        What was found.
 
     Raises:
-        LeukoError: with everything that is wrong with the data.
+        LeukoError: if the data root is not a folder.
     """
     images, problems = discover(root)
     probes = _probe_all(root, images, min_side, problems)
@@ -86,19 +112,14 @@ def make_manifest(
     if not any(image.set == "wbc" and image.part == "test" for image in images):
         held_out = [image for image in images if image.set == "wbc" and image.part == "val"]
         parts |= _divide_held_out(held_out, val_fraction, rng, problems)
+    prcc = [image.path for image in images if image.set == "prcc"]
+    parts |= _divide_prcc(prcc, prcc_val_fraction, prcc_test_fraction, np.random.default_rng([seed, 1]))
     present, missing = subset_folders(root)
     follow_folders = subsets == "folders" and bool(present)
     for folder in missing if follow_folders else []:
         problems.add("Subset folders missing beside others; add them, or set ingest.subsets to drawn", folder)
-    problems.raise_if_any(root)
 
-    prcc = [image.path for image in images if image.set == "prcc"]
-    parts |= _divide_prcc(prcc, prcc_val_fraction, prcc_test_fraction, np.random.default_rng([seed, 1]))
-    if follow_folders:
-        memberships = {image.path: (image.subset, image.mask_subset) for image in images}
-    else:
-        train = [image for image in images if image.set == "wbc" and image.part == "train"]
-        memberships = _draw_subsets(train, np.random.default_rng([seed, 2, subset_seed]))
+    images = [image for image in images if image.path in probes]
     rows = [
         (
             image.set,
@@ -106,7 +127,8 @@ def make_manifest(
             image.label,
             image.path.as_posix(),
             image.mask.as_posix() if image.mask else "",
-            *memberships.get(image.path, (0, 0)),
+            image.subset,
+            image.mask_subset,
             probes[image.path].width,
             probes[image.path].height,
             probes[image.path].sha256,
@@ -114,46 +136,104 @@ def make_manifest(
         )
         for image in images
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    manifest = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    twice = find_duplicates(manifest, [probes[image.path].thumbnail for image in images], drop=duplicates == "drop")
+    for finding, lines in in_words(twice).items() if duplicates == "fail" else ():
+        for line in lines if finding != "copy" else ():
+            problems.add(f"{FINDINGS[finding]}; remove all but one, or set ingest.duplicates to drop", line)
+    left = manifest[~manifest["path"].isin(twice[twice["dropped"]]["path"])].reset_index(drop=True)
+    if not follow_folders:
+        left = _draw_subsets(left, np.random.default_rng([seed, 2, subset_seed]))
+    _note_losses(manifest, left, problems)
+    return Survey(left, twice, problems)
 
 
 def _probe_all(root: Path, images: Sequence[ImageFile], min_side: int, problems: Problems) -> dict[Path, Probe]:
-    """Open every image, mask and subset copy; note all that cannot be used or do not fit together."""
-    paths = [path for image in images for path in (image.path, image.mask, *image.copies) if path is not None]
+    """Open every image, mask and subset copy; note all that cannot be used or do not fit together.
 
-    def probe(path: Path) -> Probe | str:
+    Returns:
+        What the images are, without those that cannot be read.
+    """
+    pictures = [path for image in images for path in (image.path, *image.copies)]
+    masks = [path for image in images if image.mask for path in (image.mask, *image.mask_copies)]
+    probes = _probe(probe_image, root, pictures, "checking images", problems)
+    mask_probes = _probe(probe_mask, root, masks, "checking masks", problems)
+    for image in images:
+        if image.path in probes:
+            _check_image(image, probes, min_side, problems)
+            if image.mask in mask_probes:
+                _check_mask(image, mask_probes, probes[image.path], problems)
+    return {image.path: probes[image.path] for image in images if image.path in probes}
+
+
+def _probe(
+    probe: Callable[[Path], Found], root: Path, paths: Sequence[Path], title: str, problems: Problems
+) -> dict[Path, Found]:
+    """Probe files; note those that cannot be read."""
+
+    def attempt(path: Path) -> Found | str:
         try:
-            return probe_image(root / path)
+            return probe(root / path)
         except UnreadableImageError as error:
             return str(error)
 
-    probes: dict[Path, Probe] = {}
-    for path, result in zip(paths, map_images(probe, paths, "checking images"), strict=True):
-        if isinstance(result, Probe):
-            probes[path] = result
-        else:
+    found = {}
+    for path, result in zip(paths, map_images(attempt, paths, title), strict=True):
+        if isinstance(result, str):
             problems.add("Images that cannot be read; replace or remove them", f"{path.as_posix()}: {result}")
+        else:
+            found[path] = result
+    return found
 
-    for image in images:
-        whole = probes.get(image.path)
-        if whole is None:
-            continue
-        size = f"{whole.width} x {whole.height}"
-        if min(whole.width, whole.height) < min_side:
-            problems.add(
-                f"Images with a side below {min_side} pixels (ingest.min_side); replace or remove them",
-                f"{image.path.as_posix()}: {size}",
-            )
-        mask = probes.get(image.mask) if image.mask else None
-        if image.mask and mask and (mask.width, mask.height) != (whole.width, whole.height):
-            problems.add(
-                "Masks of another size than their image; make them equal",
-                f"{image.mask.as_posix()}: {mask.width} x {mask.height}, its image {size}",
-            )
-        for copy in image.copies:
-            if copy in probes and probes[copy].sha256 != whole.sha256:
-                problems.add("Images of a subset that differ from WBC_100's of the same name; make them equal", copy)
-    return probes
+
+def _check_image(image: ImageFile, probes: Mapping[Path, Probe], min_side: int, problems: Problems) -> None:
+    """Note an image of unusable size, and subset copies that differ from it."""
+    whole = probes[image.path]
+    shorter, longer = sorted((whole.width, whole.height))
+    described = f"{image.path.as_posix()}: {whole.width} x {whole.height}"
+    if shorter < min_side:
+        kind = f"Images with a side below {min_side} pixels (ingest.min_side); replace or remove them"
+        problems.add(kind, described)
+    if longer > MAX_ELONGATION * shorter:
+        kind = f"Images more than {MAX_ELONGATION} times as long as wide, which a square distorts; cut or remove them"
+        problems.add(kind, described)
+    for copy in image.copies:
+        if copy in probes and probes[copy].sha256 != whole.sha256:
+            problems.add("Images of a subset that differ from WBC_100's of the same name; make them equal", copy)
+
+
+def _check_mask(image: ImageFile, masks: Mapping[Path, MaskProbe], whole: Probe, problems: Problems) -> None:
+    """Note a mask that does not fit its image or says nothing, and subset copies that differ from it.
+
+    A CAM16 mask shows the tumor, so that of a normal region is empty and that of a tumor region may be full.
+    """
+    assert image.mask
+    mask = masks[image.mask]
+    if (mask.width, mask.height) != (whole.width, whole.height):
+        problems.add(
+            "Masks of another size than their image; make them equal",
+            f"{image.mask.as_posix()}: {mask.width} x {mask.height}, its image {whole.width} x {whole.height}",
+        )
+    if mask.kept == 0 and image.label != "normal":
+        problems.add("Masks that are empty (all black), so that nothing is left; redraw or remove them", image.mask)
+    if mask.kept == 1 and image.set == "wbc":
+        problems.add("Masks that are full (all white), so that nothing is hidden; redraw or remove them", image.mask)
+    for copy in image.mask_copies:
+        if copy in masks and masks[copy].sha256 != mask.sha256:
+            problems.add("Masks of a subset that differ from the largest's of the same name; make them equal", copy)
+
+
+def _note_losses(before: pd.DataFrame, after: pd.DataFrame, problems: Problems) -> None:
+    """Note the classes of which dropping duplicates has left a part or a subset no image."""
+    for subset in SUBSETS:
+        had, has = (
+            set(rows[rows["subset"] <= subset][["set", "part", "class"]].itertuples(index=False, name=None))
+            for rows in (before, after)
+        )
+        for of_set, part, label in had - has:
+            where = f" in the subset of {subset} %" if (of_set, part) == ("wbc", "train") else ""
+            kind = "Classes that dropping duplicates leaves without an image; remove the copies yourself"
+            problems.add(kind, f"{of_set} {part} {label}{where}")
 
 
 def _divide_held_out(
@@ -174,7 +254,12 @@ def _divide_held_out(
 def _divide_prcc(
     paths: Sequence[Path], val_fraction: float, test_fraction: float, rng: np.random.Generator
 ) -> dict[Path, str]:
-    """Divide the pRCC images; validation and test get at least one each, training never none."""
+    """Divide the pRCC images; validation and test get at least one each, training never none.
+
+    Fewer than three, which have been noted as a problem, are not divided.
+    """
+    if len(paths) < 3:
+        return dict.fromkeys(paths, "train")
     n_val = max(1, round(len(paths) * val_fraction))
     n_test = max(1, round(len(paths) * test_fraction))
     while n_val + n_test >= len(paths):
@@ -184,14 +269,13 @@ def _divide_prcc(
     return {paths[index]: part for index, part in zip(order, parts, strict=True)}
 
 
-def _draw_subsets(images: Sequence[ImageFile], rng: np.random.Generator) -> dict[Path, tuple[int, int]]:
+def _draw_subsets(manifest: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Draw nested subsets of 1, 10 and 50 % of every class, rounded down but at least one image."""
-    subsets: dict[Path, tuple[int, int]] = {}
+    train = (manifest["set"] == "wbc") & (manifest["part"] == "train")
+    subsets = np.zeros(len(manifest), np.int64)
     for label in CLASSES["wbc"]:
-        members = [image for image in images if image.label == label]
+        members = np.flatnonzero(train & (manifest["class"] == label))
         sizes = [max(1, len(members) * subset // 100) for subset in SUBSETS]
-        for rank, index in enumerate(rng.permutation(len(members))):
-            smallest = next(subset for subset, size in zip(SUBSETS, sizes, strict=True) if rank < size)
-            image = members[index]
-            subsets[image.path] = (smallest, smallest if image.mask else 0)
-    return subsets
+        smallest = np.searchsorted(sizes, np.arange(len(members)), side="right")
+        subsets[members[rng.permutation(len(members))]] = np.array(SUBSETS)[smallest]
+    return manifest.assign(subset=subsets, mask_subset=np.where(manifest["mask"] != "", subsets, 0))

@@ -47,8 +47,8 @@ def plan_masks(manifest: pd.DataFrame, root: Path, cam16: str, seed: int) -> pd.
         seed: of the draw of borrowed masks.
 
     Returns:
-        The rows of the manifest that get a masked copy, with the mask to use in `mask`; WBC images whose mask is
-        empty are left out, as nothing of them would remain.
+        The rows of the manifest that get a masked copy, with the mask to use in `mask`; normal images with an empty
+        mask are left out if there is none to borrow.
     """
     masked = manifest[manifest["mask"] != ""]
     labels = {"both": ("normal", "tumor"), "tumor": ("tumor",), "none": ()}[cam16]

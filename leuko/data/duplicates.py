@@ -1,0 +1,177 @@
+"""Pictures that a data set holds more than once, also recompressed, resized, mirrored or turned by right angles.
+
+Files of equal content are told by their hash. Other copies are told by what the images look like, in two steps. A
+fingerprint, a few hundred numbers that mirroring and quarter turns do not change, finds pairs that may be the same
+picture; then the thumbnails of each such pair are laid over one another in all eight ways. Blood cells look alike, so
+the fingerprint keeps the colours and is not rounded to bits, and only thumbnails that agree nearly everywhere count.
+`docs/reliability.md` has the figures.
+
+| column | meaning |
+|---|---|
+| group | number of the picture; its copies follow one another |
+| finding | `leak`: in several parts; `conflict`: under several classes; `leak and conflict`; `copy`: neither |
+| kind | `exact` where all files are equal, else `near` |
+| set, part, class, path | of the image, as in the manifest |
+| dropped | whether the image was taken out, see `_dropped` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.fft import dctn
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from leuko.data.images import THUMBNAIL_SIDE, Pixels
+
+FREQUENCIES = 8
+"""The fingerprint's frequencies in each direction."""
+NEAR = 0.1
+"""The largest distance of fingerprints, whose length is at most one, that makes a pair worth a closer look."""
+SAME = 0.98
+"""The least correlation of the thumbnails of one and the same picture."""
+BLOCK = 512
+PAIRS = 4096
+
+FINDINGS = {
+    "leak": "Pictures in several parts",
+    "conflict": "Pictures under several classes",
+    "leak and conflict": "Pictures in several parts and under several classes",
+    "copy": "Pictures several times in one part and class",
+}
+RANK = {"train": 0, "val": 1, "test": 2}
+"""Of two parts that share a picture, the one of higher rank keeps it."""
+
+Vectors = NDArray[np.float32]
+
+
+def as_pixels(thumbnails: Sequence[bytes]) -> Pixels:
+    """Thumbnails as an array of shape (image, side, side, 3)."""
+    return np.frombuffer(b"".join(thumbnails), np.uint8).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3)
+
+
+def standardise(thumbnails: Pixels) -> Vectors:
+    """Without each channel's mean, and of length one; an image of one colour, which equals nothing, becomes zero."""
+    values = thumbnails.astype(np.float32)
+    values -= values.mean((1, 2), keepdims=True)
+    lengths = np.sqrt(np.square(values).sum((1, 2, 3), keepdims=True))
+    values /= np.where(lengths > 0, lengths, 1)
+    return values
+
+
+def fingerprints(standardised: Vectors) -> Vectors:
+    """What mirroring and quarter turns leave as it is: an image's low frequencies without sign and direction.
+
+    Mirroring changes only signs of the cosine transform's coefficients, and transposing swaps each coefficient with
+    its opposite. Of the absolute values of two opposites, the sum and the difference's size are kept.
+
+    Args:
+        standardised: shape (image, side, side, 3).
+
+    Returns:
+        Shape (image, number).
+    """
+    sizes = np.abs(dctn(standardised, axes=(1, 2), norm="ortho")[:, :FREQUENCIES, :FREQUENCIES])
+    swapped = sizes.transpose(0, 2, 1, 3)
+    rows, columns = np.triu_indices(FREQUENCIES)
+    halves = [(sizes + swapped) / 2, np.abs(sizes - swapped) / 2]
+    return np.concatenate([half[:, rows, columns].reshape(len(sizes), 3 * len(rows)) for half in halves], axis=1)
+
+
+def correlations(first: Vectors, second: Vectors) -> Vectors:
+    """The correlation of pairs of standardised thumbnails in the best of the eight ways to lay one on the other."""
+    best = np.full(len(first), -1, np.float32)
+    for turns in range(4):
+        turned = np.rot90(second, turns, (1, 2))
+        for laid in (turned, turned[:, :, ::-1]):
+            np.maximum(best, np.einsum("nxyc,nxyc->n", first, laid), out=best)
+    return best
+
+
+def same_pictures(thumbnails: Pixels) -> NDArray[np.int64]:
+    """Find out which images show the same picture.
+
+    Every image is compared with every other one: a product of matrices, block by block. Pairs that are known to be
+    the same by way of others are not looked at again, so many copies of one picture cost no more than many pictures.
+
+    Args:
+        thumbnails: shape (image, side, side, 3).
+
+    Returns:
+        For every image the number of its picture.
+    """
+    count = len(thumbnails)
+    images = standardise(thumbnails)
+    prints = fingerprints(images)
+    lengths = np.square(prints).sum(axis=1)
+    picture = np.arange(count, dtype=np.int64)
+    for start in range(0, count, BLOCK):
+        block = slice(start, start + BLOCK)
+        squared = lengths[block, None] + lengths[None, start:] - 2 * prints[block] @ prints[start:].T
+        first, second = np.nonzero(squared < NEAR**2)
+        pairs = np.stack([first, second])[:, first < second] + start
+        while (pairs := pairs[:, picture[pairs[0]] != picture[pairs[1]]]).size:
+            closer, pairs = pairs[:, :PAIRS], pairs[:, PAIRS:]
+            same = closer[:, correlations(images[closer[0]], images[closer[1]]) >= SAME]
+            links = coo_array((np.ones(same.shape[1]), (picture[same[0]], picture[same[1]])), (count, count))
+            picture = connected_components(links, directed=False)[1].astype(np.int64)[picture]
+    return picture
+
+
+def find_duplicates(rows: pd.DataFrame, thumbnails: Sequence[bytes], *, drop: bool) -> pd.DataFrame:
+    """Find the pictures that occur more than once.
+
+    Args:
+        rows: of the manifest.
+        thumbnails: the images' thumbnails, in the same order.
+        drop: whether the images that `dropped` names are taken out.
+
+    Returns:
+        The table that this module describes, a row for every image whose picture occurs more than once.
+    """
+    first = ~rows["sha256"].duplicated().to_numpy()
+    pictures = same_pictures(as_pixels([content for content, new in zip(thumbnails, first, strict=True) if new]))
+    picture_of = dict(zip(rows["sha256"][first], pictures, strict=True))
+    rows = rows.assign(group=rows["sha256"].map(picture_of))
+    rows = rows[rows["group"].duplicated(keep=False)].copy()
+    # Numbered as they come, so that one more picture elsewhere does not renumber those before it.
+    rows["group"] = pd.factorize(rows["group"])[0] + 1
+    groups = rows.groupby("group")
+    leaks = groups["part"].transform("nunique") > 1
+    conflicts = rows.groupby(["group", "set"])["class"].transform("nunique") > 1
+    conflicts = conflicts.groupby(rows["group"]).transform("any")
+    rows["finding"] = [
+        " and ".join(["leak"] * leak + ["conflict"] * conflict) or "copy"
+        for leak, conflict in zip(leaks, conflicts, strict=True)
+    ]
+    rows["kind"] = np.where(groups["sha256"].transform("nunique") == 1, "exact", "near")
+    rows["dropped"] = _dropped(rows, conflicts) & drop
+    columns = ["group", "finding", "kind", "set", "part", "class", "path", "dropped"]
+    return rows.sort_values("group", kind="stable")[columns].reset_index(drop=True)
+
+
+def _dropped(rows: pd.DataFrame, conflicts: pd.Series[bool]) -> pd.Series[bool]:
+    """Which images go, so that every picture is in one part and has one class; never one of a test set.
+
+    Of several parts, the one furthest from training keeps the picture. Of a picture with several classes all goes but
+    what is held out for the test, as nobody can say which class is right. Copies within a part and class stay.
+
+    Args:
+        rows: of pictures that occur more than once, with their `group`.
+        conflicts: whether the picture has several classes.
+    """
+    rank = rows["part"].map(RANK)
+    return (rank < rank.groupby(rows["group"]).transform("max")) | (conflicts & (rows["part"] != "test"))
+
+
+def in_words(table: pd.DataFrame) -> dict[str, list[str]]:
+    """The pictures that a table of duplicates names, a line each, by what was found."""
+    lines: dict[str, list[str]] = {finding: [] for finding in FINDINGS}
+    for _, images in table.groupby("group"):
+        names = [f"{path} ({part})" for path, part in zip(images["path"], images["part"], strict=True)]
+        lines[images["finding"].iloc[0]].append(f"{images['kind'].iloc[0]}: {' = '.join(names)}")
+    return lines

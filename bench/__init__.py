@@ -1,1 +1,1 @@
-"""Programs that measure; their figures stand in `docs/reliability.md`."""
+"""Programs that measure what the project claims; each is run as `python -m bench.<name>`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ class LeukoError(Exception):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage; on a `LeukoError` print its message alone, without a traceback, and exit with 1.
+    """Run a stage; on an error that a user can mend print its message alone, without a traceback, and exit with 1.
 
     Args:
         main: the stage.
@@ -20,5 +21,20 @@ def run(main: Callable[[], None]) -> None:
         main()
     except LeukoError as error:
         sys.exit(f"\n{error}")
+    except OSError as error:
+        sys.exit(f"\n{_explain(error)}")
     except KeyboardInterrupt:
         sys.exit("\nStopped from the keyboard.")
+
+
+def _explain(error: OSError) -> str:
+    """Say what the system refused, and how to go on."""
+    where = f"{error.filename}: " if error.filename else ""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            hint = "Make room"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            hint = "Let it be read and written"
+        case _:
+            hint = "Mend that"
+    return f"{where}{error.strerror or error}. {hint}, then run the same command again."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,8 +35,61 @@ def whole_file(path: Path) -> Iterator[Path]:
         with draft.open("rb") as handle:
             os.fsync(handle.fileno())
         draft.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say what it had no room for
+        raise
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give an empty temporary folder beside `path` that takes its place when the block ends without an error.
+
+    Args:
+        path: where the folder shall be; missing folders above it are made, and one that is there is replaced.
+
+    Yields:
+        The folder to write into.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    try:
+        yield draft
+        shutil.rmtree(path, ignore_errors=True)
+        draft.rename(path)
+        _sync_folder(path.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def reserve(file: int, n_bytes: int) -> None:
+    """Make sure of the room for a file that is written through a memory map, where the system can do that.
+
+    Otherwise a full disk would end the process without a word, at the first page without a place.
+
+    Args:
+        file: the number of the open file.
+        n_bytes: its size.
+
+    Raises:
+        OSError: if there is no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, n_bytes)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let a new name reach the disk too, where the system can do that."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from leuko.models.wbc_plus import WbcPlusNet
+from leuko.runtime import placed
 from leuko.training.parts import images_of
 from leuko.training.sources import Frozen, Joined, Source
 
@@ -29,7 +30,7 @@ def predict_pack(model: nn.Module, pack: Path, rows: NDArray[np.int64], device: 
     Returns:
         Probabilities, shape (image, class).
     """
-    model.to(device)
+    placed(model, device)
     inputs: Source = images_of(pack, "wbc", rows, device)
     if isinstance(model, WbcPlusNet):
         frozen = (images_of(pack, size, rows, device) for size in ("prcc", "cam16"))

@@ -38,6 +38,21 @@ class Group(BaseModel):
         return value
 
 
+class Compute(Group):
+    """How to compute, which shows in the last digits of all results.
+
+    A long sum is divided among the `threads`, so their number decides its last digit; so do the instructions of the
+    `processor`. `portable` keeps to AVX2, which x86-64 processors of all makes have; `native` takes the best there are.
+    `auto` leaves the threads to PyTorch (one per core, or `OMP_NUM_THREADS`), and takes bfloat16 on a GPU. `compile`
+    lets PyTorch fuse a network's layers, which takes about a minute first.
+    """
+
+    threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"]
+    processor: Literal["portable", "native"]
+    precision: Literal["auto", "float32", "bfloat16"]
+    compile: bool
+
+
 class Demo(Group):
     """The synthetic data set; `fraction` scales how many images are drawn."""
 
@@ -138,7 +153,7 @@ class Wbc(Recipe):
 
 
 class WbcPlus(Wbc):
-    """The classifier with the frozen pre-trained networks; `bank_gb` bounds the memory for their outputs."""
+    """The classifier with the frozen pre-trained networks; `bank_gb` is the memory for their outputs."""
 
     bank_gb: Annotated[float, Field(ge=0)]
 
@@ -164,6 +179,7 @@ class Params(Group):
     split: Literal[1, 10, 50, 100]
     model: Literal["base", "control", "plus"]
     seed: Seed
+    compute: Compute
     demo: Demo
     ingest: Ingest
     prepare_masks: PrepareMasks

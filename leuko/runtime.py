@@ -1,32 +1,37 @@
-"""The machine: which device computes, how memory is kept, where chance comes from."""
+"""The machine: what computes, with how many threads and processes, how memory is kept, where chance comes from."""
 
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 
 import torch
+from torch import nn
 
+from leuko import processes
 from leuko.errors import LeukoError
+from leuko.params import Compute
 
 
-def set_up(device: str, seed: int) -> torch.device:
+def set_up(device: str, compute: Compute, seed: int) -> torch.device:
     """Prepare this process for training or scoring.
+
+    Started by torchrun, it joins the other processes; each has a GPU of its own where there are GPUs.
 
     Args:
         device: `auto` for the best there is, or `cpu`, `cuda`, `mps`.
+        compute: how to compute.
         seed: of PyTorch's global generator, from which initial weights come.
 
     Returns:
         The device to compute on.
 
     Raises:
-        LeukoError: if the device is not there, or several processes were started.
+        LeukoError: if the device is not there.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise LeukoError("launcher: starts several processes, but a training runs in one; use python")
     _keep_freed_memory()
+    if compute.threads != "auto":
+        torch.set_num_threads(compute.threads)
     torch.manual_seed(seed)
     # Convolutions chosen by trial runs, or adding in any order, would make equal runs differ.
     torch.backends.cudnn.benchmark = False
@@ -37,12 +42,18 @@ def set_up(device: str, seed: int) -> torch.device:
     if not available[device]:
         there = ", ".join(name for name, is_there in available.items() if is_there)
         raise LeukoError(f"device: {device} is not available on this machine; there is {there} (or auto)")
-    return torch.device(device)
+    return processes.join(device)
 
 
-def half_precision(device: torch.device) -> torch.autocast:
-    """Where a GPU computes, its matrix units work on bfloat16; anywhere else nothing changes."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+def half_precision(device: torch.device, precision: str) -> torch.autocast:
+    """Let matrix units work on bfloat16 where that is wanted: by `auto`, on a GPU."""
+    wanted = device.type == "cuda" if precision == "auto" else precision == "bfloat16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+
+
+def placed(model: nn.Module, device: torch.device) -> nn.Module:
+    """Move a network to a device, its weights laid out as convolutions compute fastest: channels last."""
+    return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _keep_freed_memory() -> None:

@@ -1,6 +1,5 @@
 """Pack the images of every set and part into arrays, with copies of the pre-training images."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from leuko.data.augment import Pose, balancing_poses, pretraining_poses
 from leuko.data.manifest import read_manifest
 from leuko.data.packing import contact_sheet, write_pack
 from leuko.errors import run
+from leuko.files import whole_folder
 from leuko.params import load_params
 
 PACKS = Path("data/packs")
@@ -27,7 +27,6 @@ def main() -> None:
     masked = read_manifest(MASKED / "manifest.csv").assign(root=str(MASKED))
     images = pd.concat([originals, masked], ignore_index=True)
 
-    shutil.rmtree(PACKS, ignore_errors=True)
     for stream, name in enumerate(sizes_of):
         rng = np.random.default_rng([options.seed, stream])
         for part in ("train", "val", "test"):
@@ -39,7 +38,8 @@ def main() -> None:
             else:
                 poses = [[Pose()]] * len(rows)
             files = [Path(root) / path for root, path in zip(rows["root"], rows["path"], strict=True)]
-            write_pack(PACKS / name / part, rows, files, poses, sizes_of[name], f"packing {name} {part}")
+            with whole_folder(PACKS / name / part) as folder:
+                write_pack(folder, rows, files, poses, sizes_of[name], f"packing {name} {part}")
     contact_sheet(Path("plots/augment.png"), PACKS, n_images=8)
 
 

@@ -1,10 +1,10 @@
 """Draw the synthetic demo data set."""
 
-import shutil
 from pathlib import Path
 
 from leuko.demo import draw_demo
 from leuko.errors import run
+from leuko.files import whole_folder
 from leuko.params import load_params
 
 FOLDER = Path("data/demo")
@@ -13,8 +13,8 @@ FOLDER = Path("data/demo")
 def main() -> None:
     """Draw the images into `data/demo`, in the course layout."""
     params = load_params().demo
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    draw_demo(FOLDER, seed=params.seed, fraction=params.fraction)
+    with whole_folder(FOLDER) as folder:
+        draw_demo(folder, seed=params.seed, fraction=params.fraction)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ NETWORKS = {"base": "wbc", "control": "wbc_plus", "plus": "wbc_plus"}
 def main() -> None:
     """Write the headline of the chosen model, the comparison of all, and every prediction."""
     params = load_params()
-    device = set_up(params.device, params.seed)
+    device = set_up(params.device, params.compute, params.seed)
     rows, table = select_rows(TEST)
     classes = CLASSES["wbc"]
     labels = np.array([classes.index(label) for label in table["class"]])

@@ -1,12 +1,11 @@
 """Make masked copies of the training images that have a mask."""
 
-import shutil
 from pathlib import Path
 
 from leuko.data.manifest import read_manifest
 from leuko.data.masks import masked_examples, plan_masks, write_masked
 from leuko.errors import run
-from leuko.files import write_table
+from leuko.files import whole_folder, write_table
 from leuko.params import load_params
 
 FOLDER = Path("data/masked")
@@ -17,9 +16,9 @@ def main() -> None:
     params = load_params()
     root, options = Path(params.data_root), params.prepare_masks
     plan = plan_masks(read_manifest(Path("data/manifest.csv")), root, options.cam16, options.seed)
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    copies = write_masked(plan, root, FOLDER, options.fill)
-    write_table(FOLDER / "manifest.csv", copies)
+    with whole_folder(FOLDER) as folder:
+        copies = write_masked(plan, root, folder, options.fill)
+        write_table(folder / "manifest.csv", copies)
     masked_examples(Path("plots/masked.png"), copies, list(plan["mask"]), root, FOLDER)
 
 

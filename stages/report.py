@@ -12,7 +12,7 @@ from leuko.runtime import set_up
 def main() -> None:
     """Write the report."""
     params = load_params()
-    device = set_up(params.device, params.seed)
+    device = set_up(params.device, params.compute, params.seed)
     write_report(single_report(Path(), params, device), Path("reports"))
     print("The report: reports/report.html")
 

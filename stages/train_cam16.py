@@ -5,15 +5,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from leuko import processes
 from leuko.data.classes import CLASSES
 from leuko.errors import run
 from leuko.files import write_json, write_table
 from leuko.models.cam16 import Cam16Net, load_backbone
 from leuko.models.store import save_model
 from leuko.params import load_params
-from leuko.runtime import set_up
+from leuko.runtime import placed, set_up
 from leuko.training.loop import fit, validate
 from leuko.training.parts import images_of, labels_of, select_rows
+from leuko.training.resume import resumable
 from leuko.training.sources import Bank, Frozen, Source
 from leuko.training.tasks import Classification, Part
 
@@ -35,25 +37,31 @@ def read_part(name: str, model: Cam16Net, device: torch.device) -> Part:
 def main() -> None:
     """Write the classifier, its history and its scores on the test images."""
     params = load_params()
-    device = set_up(params.device, params.cam16.seed)
+    device = set_up(params.device, params.compute, params.cam16.seed)
     classes = CLASSES["cam16"]
     model = Cam16Net(freeze=params.cam16.freeze, n_classes=len(classes))
     load_backbone(model.backbone, params.cam16.weights)
-    model.to(device).train()
+    placed(model, device).train()
     train, val, test = (read_part(name, model, device) for name in ("train", "val", "test"))
+    # Only what is trained: a frozen ResNet has had its say in the inputs.
     trained = nn.Sequential(model.funnel, model.classify) if model.freeze else model
-    task = Classification(trained, train, val)
-    history = fit(task, params.cam16, seed=params.cam16.seed, title="CAM16")
-    config = {
-        "network": "cam16",
-        "classes": classes,
-        "freeze": model.freeze,
-        "size": params.augment.cam16_size,
-        "recipe": params.cam16.model_dump(),
-    }
-    save_model(Path("models/cam16.safetensors"), model, config)
-    write_table(Path("plots/history/cam16.csv"), history)
-    write_json(Path("metrics/cam16.json"), validate(task, test))
+    task = Classification(trained, train, val, compute=params.compute)
+    weights = Path(params.cam16.weights)
+    inputs = [Path(__file__), PACKS, *([weights] if weights.is_file() else [])]
+    with resumable("train_cam16", params, device, inputs) as checkpoint:
+        history = fit(task, params.cam16, seed=params.cam16.seed, title="CAM16", checkpoint=checkpoint)
+        scores = validate(task, test)
+        if processes.is_first():
+            config = {
+                "network": "cam16",
+                "classes": classes,
+                "freeze": model.freeze,
+                "size": params.augment.cam16_size,
+                "recipe": params.cam16.model_dump(),
+            }
+            save_model(Path("models/cam16.safetensors"), model, config)
+            write_table(Path("plots/history/cam16.csv"), history)
+            write_json(Path("metrics/cam16.json"), scores)
 
 
 if __name__ == "__main__":

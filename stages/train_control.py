@@ -5,6 +5,7 @@ What WBC+ gains over it is owed to pre-training; what it gains over base is owed
 
 from pathlib import Path
 
+from leuko import processes
 from leuko.errors import run
 from leuko.files import write_table
 from leuko.models.cam16 import Cam16Net
@@ -13,16 +14,21 @@ from leuko.models.store import save_model
 from leuko.params import load_params
 from leuko.runtime import set_up
 from leuko.training.plus import train_plus
+from leuko.training.resume import resumable
+
+PACKS = Path("data/packs/wbc")
 
 
 def main() -> None:
     """Write the classifier, with the frozen networks in it, and its history."""
     params = load_params()
-    device = set_up(params.device, params.seed)
+    device = set_up(params.device, params.compute, params.seed)
     prcc, cam16 = PrccAutoencoder(), Cam16Net(freeze=True)
-    model, config, history = train_plus(params, prcc, cam16, Path("data/packs/wbc"), device, "control")
-    save_model(Path("models/control.safetensors"), model, config)
-    write_table(Path("plots/history/control.csv"), history)
+    with resumable("train_control", params, device, [Path(__file__), PACKS / "train", PACKS / "val"]) as checkpoint:
+        model, config, history = train_plus(params, prcc, cam16, PACKS, device, "control", checkpoint)
+        if processes.is_first():
+            save_model(Path("models/control.safetensors"), model, config)
+            write_table(Path("plots/history/control.csv"), history)
 
 
 if __name__ == "__main__":

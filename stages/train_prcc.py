@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import torch
+from torch import nn
 
+from leuko import processes
 from leuko.errors import run
 from leuko.figures import image_grid
 from leuko.files import write_json, write_table
@@ -13,6 +15,7 @@ from leuko.params import load_params
 from leuko.runtime import set_up
 from leuko.training.loop import fit, validate
 from leuko.training.parts import images_of, select_rows
+from leuko.training.resume import resumable
 from leuko.training.tasks import Part, Reconstruction
 
 PACKS = Path("data/packs/prcc")
@@ -30,33 +33,37 @@ class OfRange255(Reconstruction):
     data_range = 255.0
 
 
-def main() -> None:
-    """Write the autoencoder, its history, its score on the test images and a picture of what it reconstructs."""
-    params = load_params()
-    device = set_up(params.device, params.prcc.seed)
-    train, val, test = (read_part(name, device) for name in ("train", "val", "test"))
-    task = Reconstruction(PrccAutoencoder().to(device), train, val)
-    history = fit(task, params.prcc, seed=params.prcc.seed, title="pRCC")
-    config = {"network": "prcc", "size": params.augment.prcc_size, "recipe": params.prcc.model_dump()}
-    save_model(Path("models/prcc.safetensors"), task.model, config)
-    write_table(Path("plots/history/prcc.csv"), history)
-
-    # The study called SSIM with its default range of 255 on values up to 1: kept, by its name, to compare with.
-    write_json(
-        Path("metrics/prcc.json"),
-        {
-            "one_minus_ssim": validate(task, test)["loss"],
-            "one_minus_ssim_data_range_255": validate(OfRange255(task.model, train, val), test)["loss"],
-        },
-    )
-    with torch.no_grad():
-        originals, *_ = test.inputs(torch.arange(min(params.evaluate.examples, test.n_images), device=device), None)
-        pairs = {"original": originals, "reconstructed": task.model(originals)}
+@torch.no_grad()
+def draw_reconstructions(model: nn.Module, test: Part, n_images: int, device: torch.device) -> None:
+    """Draw the first test images, and what the autoencoder makes of them."""
+    originals, *_ = test.inputs(torch.arange(min(n_images, test.n_images), device=device), None)
+    pairs = {"original": originals, "reconstructed": model(originals)}
     rows = [
         (caption, [("", image) for image in images.permute(0, 2, 3, 1).cpu().numpy()])
         for caption, images in pairs.items()
     ]
     image_grid(Path("plots/reconstructions.png"), rows)
+
+
+def main() -> None:
+    """Write the autoencoder, its history, its score on the test images and a picture of what it reconstructs."""
+    params = load_params()
+    device = set_up(params.device, params.compute, params.prcc.seed)
+    train, val, test = (read_part(name, device) for name in ("train", "val", "test"))
+    task = Reconstruction(PrccAutoencoder().to(device), train, val, compute=params.compute)
+    with resumable("train_prcc", params, device, [Path(__file__), PACKS]) as checkpoint:
+        history = fit(task, params.prcc, seed=params.prcc.seed, title="pRCC", checkpoint=checkpoint)
+        # The study called SSIM with its default range of 255 on values up to 1: kept, by its name, to compare with.
+        scores = {
+            "one_minus_ssim": validate(task, test)["loss"],
+            "one_minus_ssim_data_range_255": validate(OfRange255(task.model, train, val), test)["loss"],
+        }
+        if processes.is_first():
+            config = {"network": "prcc", "size": params.augment.prcc_size, "recipe": params.prcc.model_dump()}
+            save_model(Path("models/prcc.safetensors"), task.model, config)
+            write_table(Path("plots/history/prcc.csv"), history)
+            write_json(Path("metrics/prcc.json"), scores)
+            draw_reconstructions(task.model, test, params.evaluate.examples, device)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from leuko import processes
 from leuko.errors import run
 from leuko.files import write_table
 from leuko.models.build import load_model
@@ -11,19 +12,27 @@ from leuko.models.store import save_model
 from leuko.params import load_params
 from leuko.runtime import set_up
 from leuko.training.plus import train_plus
+from leuko.training.resume import resumable
+
+PACKS = Path("data/packs/wbc")
+PRCC = Path("models/prcc.safetensors")
+CAM16 = Path("models/cam16.safetensors")
 
 
 def main() -> None:
     """Write the classifier, with the frozen networks in it, and its history."""
     params = load_params()
-    device = set_up(params.device, params.seed)
-    prcc, _ = load_model(Path("models/prcc.safetensors"))
-    cam16, _ = load_model(Path("models/cam16.safetensors"))
+    device = set_up(params.device, params.compute, params.seed)
+    prcc, _ = load_model(PRCC)
+    cam16, _ = load_model(CAM16)
     assert isinstance(prcc, PrccAutoencoder)
     assert isinstance(cam16, Cam16Net)
-    model, config, history = train_plus(params, prcc, cam16, Path("data/packs/wbc"), device, "WBC+")
-    save_model(Path("models/wbc_plus.safetensors"), model, config)
-    write_table(Path("plots/history/wbc_plus.csv"), history)
+    inputs = [Path(__file__), PACKS / "train", PACKS / "val", PRCC, CAM16]
+    with resumable("train_wbc_plus", params, device, inputs) as checkpoint:
+        model, config, history = train_plus(params, prcc, cam16, PACKS, device, "WBC+", checkpoint)
+        if processes.is_first():
+            save_model(Path("models/wbc_plus.safetensors"), model, config)
+            write_table(Path("plots/history/wbc_plus.csv"), history)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def test_every_part_and_class_has_images(demo):
     folders += [f"{nodes}/{part}/data/{kind}" for part in ("train", "val", "test") for kind in ("normal", "tumor")]
     folders += [f"{nodes}/train/mask/{kind}" for kind in ("normal", "tumor")]
     assert {str(path.parent.relative_to(demo)) for path in demo.rglob("*.jpg")} >= {*folders, "pRCC"}
-    assert len(list((demo / "WBC_100/train/data/Neutrophil").iterdir())) == int(230 * FRACTION)
+    assert len(list((demo / "WBC_100/train/data/Neutrophil").iterdir())) == int(150 * FRACTION)
     assert len(list((demo / "pRCC").iterdir())) == 3
     assert "synthetic" in (demo / "README.md").read_text()
 

@@ -1,9 +1,12 @@
 """What every stage relies on: whole files, errors without traceback, work on all cores."""
 
+import errno
 import json
 import math
+import re
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +15,7 @@ from PIL import Image
 
 from leuko.errors import LeukoError, run
 from leuko.figures import image_grid
-from leuko.files import whole_file, write_bytes, write_json, write_table
+from leuko.files import whole_file, whole_folder, write_bytes, write_json, write_table
 from leuko.parallel import map_images, n_cores
 
 
@@ -34,6 +37,57 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error):
         raise error
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_appears_whole_in_place_of_the_old_one(tmp_path):
+    path = tmp_path / "a/b"
+    for content in ("first", "second"):
+        with whole_folder(path) as draft:
+            assert list(draft.iterdir()) == []
+            (draft / content).mkdir()
+            (draft / content / "file.txt").write_text(content)
+            assert not (path / content).exists()
+        assert [file.relative_to(path).as_posix() for file in path.rglob("*.txt")] == [f"{content}/file.txt"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_leaves_the_old_folder_and_nothing_else(tmp_path, error):
+    path = tmp_path / "folder"
+    with whole_folder(path) as draft:
+        (draft / "old.txt").touch()
+    with pytest.raises(error), whole_folder(path) as draft:
+        (draft / "new.txt").touch()
+        raise error
+    assert list(tmp_path.rglob("*")) == [path, path / "old.txt"]
+
+
+def test_what_a_killed_run_left_half_written_is_no_obstacle(tmp_path):
+    for folder in (".folder.draft", "folder"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "old.txt").touch()
+    with whole_folder(tmp_path / "folder") as draft:
+        (draft / "new.txt").touch()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "folder", tmp_path / "folder/new.txt"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
+def test_a_full_disk_is_reported_with_the_file_that_it_had_no_room_for(tmp_path):
+    def stage() -> None:
+        with whole_file(tmp_path / "a/file.txt"), Path("/dev/full").open("wb", buffering=0) as full:
+            full.write(b"content")
+
+    with pytest.raises(SystemExit) as caught:
+        run(stage)
+    assert re.fullmatch(r"\n.*file\.txt: No space left on device\. Make room, then .*", str(caught.value.code))
+
+
+def test_a_file_that_must_not_be_read_is_reported_without_traceback():
+    def stage() -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "data/packs")
+
+    with pytest.raises(SystemExit, match=r"data/packs: Permission denied\. Let it be read and written"):
+        run(stage)
 
 
 def test_a_new_file_replaces_a_read_only_link_without_touching_what_it_links_to(tmp_path):

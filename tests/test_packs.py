@@ -11,7 +11,7 @@ from PIL import Image
 from leuko.data.augment import Pose
 from leuko.data.manifest import read_manifest
 from leuko.data.packing import contact_sheet, write_pack
-from leuko.data.packs import read_images, read_rows
+from leuko.data.packs import read_images, read_rows, release
 from tests.conftest import run_stage, write_settings
 from tests.course import WBC, noise, save
 
@@ -120,6 +120,28 @@ def test_packs_are_memory_mapped_and_writing_never_reaches_the_file(packs):
     images.flush()
     assert path.read_bytes() == before
     assert read_images(path.parent, "wbc").any()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells")
+@pytest.mark.parametrize("mode", ["c", "r+"])
+def test_what_was_read_or_written_of_a_file_can_leave_memory_and_stays_in_the_file(tmp_path, mode):
+    def resident_mb() -> float:
+        status = Path("/proc/self/status").read_text()
+        return int(re.search(r"RssFile:\s+(\d+) kB", status)[1]) / 1000
+
+    content = np.arange(16_000_000, dtype=np.uint32)
+    np.save(tmp_path / "array.npy", content)
+    array = np.load(tmp_path / "array.npy", mmap_mode=mode)
+    before = resident_mb()
+    if mode == "r+":
+        array[:] += 1
+        content += 1
+    array.sum()
+    assert resident_mb() > before + 50
+    release(array)
+    assert resident_mb() < before + 10
+    np.testing.assert_array_equal(array, content)
+    release(content)  # not memory-mapped: nothing happens
 
 
 def test_equal_seeds_give_equal_packs_others_other_copies(project, demo, tmp_path):

@@ -1,5 +1,8 @@
 """Inputs of the networks: pixels of a pack in eight views, and what frozen networks make of them."""
 
+import errno
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -89,22 +92,25 @@ def frozen() -> Frozen:
     rows=st.lists(st.integers(0, 4), min_size=1, max_size=9),
     views=st.lists(st.integers(0, N_VIEWS - 1), min_size=9, max_size=9),
 )
-def test_a_bank_gives_exactly_what_was_computed(rows, views):
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_bank_gives_exactly_what_was_computed(tmp_path_factory, in_file, rows, views):
     # A network that treats each image by itself: so nothing but the bookkeeping could make a difference.
     images = source(5, 4)
-    direct = Frozen(lambda part: (part * 2, part.sum((1, 2, 3))), images)
+    direct = Frozen(lambda part: (part * 2, part.flatten(1).half(), part.sum((1, 2, 3))[:, None]), images)
     rows, views = torch.tensor(rows), torch.tensor(views[: len(rows)])
-    every, plain = Bank(direct, N_VIEWS), Bank(direct, 1)
+    scratch = tmp_path_factory.getbasetemp() if in_file else None
+    every, plain = Bank(direct, N_VIEWS, scratch), Bank(direct, 1, scratch)
     for kept, given_views in ((every, views), (every, None), (plain, None)):
         for part, expected in zip(kept(rows, given_views), direct(rows, given_views), strict=True):
             assert torch.equal(part, expected)
 
 
 @pytest.mark.parametrize("n_views", [1, N_VIEWS])
-def test_a_bank_of_the_real_networks_agrees_but_for_half_precision(frozen, n_views):
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_bank_of_the_real_networks_agrees_but_for_half_precision(frozen, tmp_path, n_views, in_file):
     # Convolutions of 16 images add in another order than those of a few, so a rounding to half precision may differ
     # in the last of its 11 bits.
-    bank = Bank(frozen, n_views)
+    bank = Bank(frozen, n_views, tmp_path if in_file else None)
     rows = torch.tensor([18, 0, 7, 7, 16])
     views = torch.tensor([5, 0, 3, 7, 1]) if n_views > 1 else None
     for part, expected in zip(bank(rows, views), frozen(rows, views), strict=True):
@@ -133,21 +139,50 @@ N_BYTES = 2 * (128 * 8 * 8 + 5)  # of the two outputs for one image, in half pre
 @pytest.mark.parametrize(
     ("n_views", "n_uses", "bank_gb", "kind"),
     [
-        (1, 19, 1.0, Bank),
-        (1, 18, 1.0, Frozen),  # computing each image once is more than is asked for
-        (N_VIEWS, 19 * 8, 1.0, Bank),
-        (N_VIEWS, 19 * 8 - 1, 1.0, Frozen),
-        (1, 1000, 19 * N_BYTES / 1e9, Bank),
-        (1, 1000, (19 * N_BYTES - 1) / 1e9, Frozen),
-        (N_VIEWS, 1000, 8 * 19 * N_BYTES / 1e9, Bank),
-        (N_VIEWS, 1000, (8 * 19 * N_BYTES - 1) / 1e9, Frozen),
-        (1, 1000, 0.0, Frozen),
+        (1, 19, 1.0, "memory"),
+        (1, 18, 1.0, "live"),  # computing each image once is more than is asked for
+        (N_VIEWS, 19 * 8, 1.0, "memory"),
+        (N_VIEWS, 19 * 8 - 1, 1.0, "live"),
+        (1, 1000, 19 * N_BYTES / 1e9, "memory"),
+        (1, 1000, (19 * N_BYTES - 1) / 1e9, "file"),
+        (N_VIEWS, 1000, 8 * 19 * N_BYTES / 1e9, "memory"),
+        (N_VIEWS, 1000, (8 * 19 * N_BYTES - 1) / 1e9, "file"),
+        (1, 1000, 0.0, "file"),
+        (1, 18, 0.0, "live"),
     ],
 )
-def test_outputs_are_kept_where_they_fit_and_it_saves_work(frozen, n_views, n_uses, bank_gb, kind):
-    chosen = banked(frozen, n_views=n_views, n_uses=n_uses, bank_gb=bank_gb)
-    assert type(chosen) is kind
-    assert kind is Bank or chosen is frozen
+def test_outputs_are_kept_where_they_fit_and_it_saves_work(frozen, tmp_path, n_views, n_uses, bank_gb, kind):
+    chosen = banked(frozen, n_views=n_views, n_uses=n_uses, bank_gb=bank_gb, scratch=tmp_path)
+    assert kind_of(chosen) == kind
+    assert kind != "live" or chosen is frozen
+
+
+def kind_of(chosen: Frozen | Bank) -> str:
+    return "live" if isinstance(chosen, Frozen) else "file" if chosen.arrays else "memory"
+
+
+def test_a_scratch_file_has_no_name_that_could_be_left_behind(frozen, tmp_path):
+    bank = Bank(frozen, 1, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert bank.arrays[0].nbytes + bank.arrays[1].nbytes == 19 * N_BYTES
+
+
+def test_without_room_on_the_disk_outputs_are_computed_anew(frozen, tmp_path, monkeypatch):
+    def chosen(scratch) -> Frozen | Bank:
+        return banked(frozen, n_views=1, n_uses=1000, bank_gb=0, scratch=scratch)
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert chosen(tmp_path / "missing") is frozen
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2 * 19 * N_BYTES - 1))
+        assert chosen(tmp_path) is frozen
+    with monkeypatch.context() as patch:
+        patch.setattr("os.posix_fallocate", full)
+        assert chosen(tmp_path) is frozen
+    assert kind_of(chosen(tmp_path)) == "file"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("split", [1, 10, 50, 100, None])

@@ -1,8 +1,10 @@
 """The training loop, on tasks small enough to see through."""
 
 import copy
+import itertools
 import math
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -12,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from leuko import processes
 from leuko.data.classes import CLASSES
 from leuko.errors import LeukoError
 from leuko.models.build import load_model
 from leuko.models.cam16 import Cam16Net
 from leuko.models.prcc import PrccAutoencoder
 from leuko.models.wbc_plus import WbcPlusNet
-from leuko.params import Recipe, load_params
+from leuko.params import Compute, Recipe, load_params
 from leuko.runtime import set_up
 from leuko.training.loop import (
     batches,
@@ -31,9 +34,10 @@ from leuko.training.loop import (
 )
 from leuko.training.parts import blood_parts
 from leuko.training.plus import train_plus
+from leuko.training.resume import Checkpoint, resumable, trained_state
 from leuko.training.sources import Bank, Frozen, Images
 from leuko.training.tasks import Classification, Part, Reconstruction
-from tests.conftest import TINY_RECIPE, run_stage, write_settings
+from tests.conftest import TINY, TINY_RECIPE, run_stage, write_settings
 
 CPU = torch.device("cpu")
 SIDE = 6
@@ -290,16 +294,147 @@ def test_training_does_not_depend_on_pytorchs_global_state():
     pd.testing.assert_frame_equal(*histories)
 
 
-def test_a_loss_that_is_not_a_number_stops_the_training():
+def test_a_loss_that_is_not_a_number_stops_the_training_and_says_where():
     task = easy()
     nn.init.constant_(task.model[-1].weight, math.nan)
-    with pytest.raises(LeukoError, match=r"loss is nan.*lr"):
+    with pytest.raises(
+        LeukoError, match=r"test, epoch 1: the training loss is nan at step 1, learning rate .*No epoch"
+    ):
         fit(task, recipe(), seed=0, title="test")
 
 
 def test_a_learning_rate_beyond_reason_stops_the_training():
     with pytest.raises(LeukoError, match=r"smaller lr, now 1e\+30"):
         fit(easy(), recipe(lr=1e30, optimizer="sgd", clip="none", schedule="constant", epochs=4), seed=0, title="test")
+
+
+def spoil(task: Classification, when: Callable[[int], bool]) -> None:
+    """Make the losses not a number in some calls, counted from 1."""
+    losses, calls = task.losses, itertools.count(1)
+    task.losses = lambda *arguments: losses(*arguments) * (math.nan if when(next(calls)) else 1)
+
+
+def test_the_first_bad_step_is_named_with_its_epoch_rate_and_the_last_good_state(tmp_path):
+    task = easy()
+    # Three steps and one validation an epoch: the seventh call is the third step of the second epoch.
+    spoil(task, lambda call: call == 7)
+    options = recipe(epochs=3, min_steps=9, schedule="constant", lr=0.25)
+    with pytest.raises(
+        LeukoError, match=r"epoch 2: .*nan at step 3, learning rate 0\.25\. The last good .* 1, .*a\.pt"
+    ):
+        fit(task, options, seed=0, title="test", checkpoint=Checkpoint(tmp_path / "a.pt", "key"))
+    assert len(Checkpoint(tmp_path / "a.pt", "key").load()["history"]) == 1
+
+
+def test_a_validation_loss_that_is_not_a_number_stops_the_training_too():
+    task = easy()
+    spoil(task, lambda call: call == 4)
+    with pytest.raises(LeukoError, match=r"epoch 1: the validation loss is nan"):
+        fit(task, recipe(epochs=3, min_steps=9), seed=0, title="test")
+
+
+def test_more_processes_than_images_in_a_batch_are_refused(monkeypatch):
+    monkeypatch.setattr(processes, "count", lambda: 9)
+    with pytest.raises(LeukoError, match="a batch of 8 images cannot be shared by 9 processes"):
+        fit(easy(), recipe(), seed=0, title="test")
+
+
+# Interruptions.
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "constant"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_an_interrupted_training_ends_as_if_nothing_had_happened(tmp_path, optimizer, schedule):
+    options = recipe(epochs=4, min_steps=12, optimizer=optimizer, schedule=schedule, lr=0.02)
+    whole = easy(turn=True)
+    expected = fit(whole, options, seed=3, title="test")
+    for step in range(1, 13):  # the call of the losses at which it is interrupted
+        checkpoint = Checkpoint(tmp_path / f"{step}.pt", "key")
+        task = easy(turn=True)
+        interrupt(task, step)
+        with pytest.raises(KeyboardInterrupt):
+            fit(task, options, seed=3, title="test", checkpoint=checkpoint)
+        again = easy(turn=True, seed=99)  # other weights, which must not matter once an epoch is kept
+        if not checkpoint.path.exists():
+            continue
+        pd.testing.assert_frame_equal(fit(again, options, seed=3, title="test", checkpoint=checkpoint), expected)
+        for ours, theirs in zip(again.model.state_dict().values(), whole.model.state_dict().values(), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def interrupt(task: Classification, step: int) -> None:
+    """Stop the training at a call of its losses, counted from 1."""
+    losses, calls = task.losses, itertools.count(1)
+
+    def stop(*arguments):
+        if next(calls) == step:
+            raise KeyboardInterrupt
+        return losses(*arguments)
+
+    task.losses = stop
+
+
+def test_a_state_of_another_key_and_a_damaged_one_are_not_taken_up(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "a.pt", "key")
+    assert checkpoint.load() is None
+    expected = fit(easy(), recipe(), seed=0, title="test", checkpoint=checkpoint)
+    assert len(checkpoint.load()["history"]) == 2
+    assert Checkpoint(checkpoint.path, "other").load() is None
+    content = checkpoint.path.read_bytes()
+    for damaged in (b"", content[:-100], bytes(len(content)), b"gARjcG9zaXgKc3lzdGVtCg=="):
+        checkpoint.path.write_bytes(damaged)
+        assert checkpoint.load() is None
+        pd.testing.assert_frame_equal(fit(easy(), recipe(), seed=0, title="test", checkpoint=checkpoint), expected)
+
+
+def test_a_checkpoint_leaves_frozen_networks_out():
+    model = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True))
+    kept = trained_state(model)
+    names = {name for name, _ in model.named_parameters() if _.requires_grad}
+    assert names <= kept.keys()
+    assert not {name for name in kept if name.startswith(("encoder.", "cam16."))}
+    assert "base.conv1.1.running_mean" in kept
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: write_settings(folder, seed=1),
+        lambda folder: write_settings(folder, **{"wbc.lr": 0.5}),
+        lambda folder: (folder / "input/rows.csv").write_text("other"),
+        lambda folder: (folder / "input/rows.csv").rename(folder / "input/table.csv"),
+        lambda folder: torch.set_num_threads(2),
+    ],
+)
+def test_a_changed_setting_or_input_never_goes_on_from_what_was_before(tmp_path, monkeypatch, change):
+    monkeypatch.chdir(tmp_path)
+    write_settings(tmp_path)
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input/rows.csv").write_text("rows")
+
+    def key() -> str:
+        with resumable("a", load_params(), CPU, [tmp_path / "input"]) as checkpoint:
+            return checkpoint.key
+
+    first = key()
+    assert key() == first
+    try:
+        change(tmp_path)
+        assert key() != first
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_a_checkpoint_stays_after_an_error_and_goes_after_success(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_settings(tmp_path)
+    with pytest.raises(OSError, match="full"), resumable("a", load_params(), CPU, []) as checkpoint:
+        checkpoint.save({"history": []})
+        raise OSError("disk full")
+    assert checkpoint.path.exists()
+    with resumable("a", load_params(), CPU, []) as checkpoint:
+        assert checkpoint.load()["history"] == []
+    assert not checkpoint.path.exists()
 
 
 def test_balanced_accuracy_averages_over_the_classes_that_occur():
@@ -367,12 +502,14 @@ def test_training_wbc_plus_leaves_the_frozen_networks_as_they_are_to_the_bit(pro
 
 def test_a_bank_and_computing_anew_train_alike(project):
     histories = []
-    for bank_gb, kind in ((0.5, Bank), (0.0, Frozen)):
-        # Steps enough that a bank pays off.
-        task = plus_task(project, bank_gb=bank_gb, min_steps=60)
+    # Steps enough that a bank pays off, in memory and in a file; and one too few.
+    for bank_gb, min_steps, kind in ((0.5, 60, Bank), (0.0, 60, Bank), (0.5, 4, Frozen)):
+        task = plus_task(project, bank_gb=bank_gb, min_steps=min_steps)
         assert isinstance(task.train.inputs.sources[1], kind)
         histories.append(fit(task, recipe(epochs=1, min_steps=3), seed=0, title="test"))
-    np.testing.assert_allclose(*(history[["train_loss", "val_loss"]] for history in histories), rtol=0.01)
+    in_memory, in_file, anew = (history[["train_loss", "val_loss"]].to_numpy() for history in histories)
+    np.testing.assert_array_equal(in_memory, in_file)
+    np.testing.assert_allclose(in_memory, anew, rtol=0.01)
 
 
 def test_the_training_parts_of_a_split(project):
@@ -422,24 +559,31 @@ def test_with_one_seed_the_trained_part_starts_alike_around_any_frozen_networks(
 # The machine.
 
 
+COMPUTE = Compute(**TINY["compute"])
+
+
 def test_a_device_that_is_not_there_is_refused():
     missing = "cuda" if not torch.cuda.is_available() else "mps"
     with pytest.raises(LeukoError, match=f"device: {missing} is not available.*cpu"):
-        set_up(missing, 0)
+        set_up(missing, COMPUTE, 0)
 
 
-def test_a_launcher_of_several_processes_is_refused(monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(LeukoError, match="launcher"):
-        set_up("cpu", 0)
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    assert set_up("cpu", 0) == CPU
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_are_as_many_as_the_settings_say_whatever_the_environment_says(threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    try:
+        set_up("cpu", COMPUTE.model_copy(update={"threads": threads}), 0)
+        assert torch.get_num_threads() == threads
+        set_up("cpu", COMPUTE.model_copy(update={"threads": "auto"}), 0)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(1)
 
 
 def test_set_up_seeds_initial_weights():
     nets = []
     for seed in (4, 4, 5):
-        assert set_up("cpu", seed) == CPU
+        assert set_up("cpu", COMPUTE, seed) == CPU
         nets.append(nn.Linear(3, 3).weight)
     assert torch.equal(nets[0], nets[1])
     assert not torch.equal(nets[0], nets[2])

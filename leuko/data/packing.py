@@ -11,9 +11,9 @@ import pandas as pd
 
 from leuko.data.augment import Pose
 from leuko.data.images import Pixels, read_rgb, resize
-from leuko.data.packs import read_images, read_rows
+from leuko.data.packs import read_images, read_rows, release
 from leuko.figures import image_grid
-from leuko.files import whole_file, write_table
+from leuko.files import reserve, whole_file, write_table
 from leuko.parallel import map_images
 
 
@@ -48,6 +48,8 @@ def write_pack(
             draft = stack.enter_context(whole_file(folder / f"{name}.npy"))
             shape = (int(starts[-1]), side, side, 3)
             arrays[name] = np.lib.format.open_memmap(draft, mode="w+", dtype=np.uint8, shape=shape)
+            with draft.open("r+b") as file:
+                reserve(file.fileno(), draft.stat().st_size)
 
         def fill(index: int) -> None:
             image = read_rgb(files[index])
@@ -55,6 +57,7 @@ def write_pack(
                 resized = resize(image, side)
                 for row, pose in enumerate(poses[index], start=int(starts[index])):
                     arrays[name][row] = np.asarray(pose.apply(resized))
+                release(arrays[name])
 
         map_images(fill, range(len(files)), title)
         for array in arrays.values():

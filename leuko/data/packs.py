@@ -7,7 +7,9 @@ is decoded and resized from its original once, instead of in every epoch.
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,3 +28,13 @@ def read_images(folder: Path, size: str) -> NDArray[np.uint8]:
     """
     images: NDArray[np.uint8] = np.load(folder / f"{size}.npy", mmap_mode="c", allow_pickle=False)
     return images
+
+
+def release(array: NDArray[Any]) -> None:
+    """Take what was read or written of a memory-mapped array so far out of this process's memory.
+
+    It stays in the system's cache and in the file. Otherwise a process that goes through a file of many gigabytes
+    would in the end hold all of it.
+    """
+    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        array.base.madvise(mmap.MADV_DONTNEED)

@@ -19,7 +19,7 @@ from leuko.demo.tissue import draw_kidney_tumor, draw_node
 
 # Images by part and class; in training sets, a tenth of each class also have a mask.
 CELLS = {
-    "train": {"Basophil": 10, "Eosinophil": 30, "Lymphocyte": 92, "Monocyte": 24, "Neutrophil": 230},
+    "train": {"Basophil": 10, "Eosinophil": 30, "Lymphocyte": 70, "Monocyte": 24, "Neutrophil": 150},
     "val": {"Basophil": 12, "Eosinophil": 24, "Lymphocyte": 44, "Monocyte": 22, "Neutrophil": 88},
 }
 NODES = {

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from leuko.errors import LeukoError
-from leuko.models.store import misfits, read_tensors
-from leuko.models.torchvision_models import ResNet18_Weights, resnet18
+from leuko.models.resnet import IMAGENET_WEIGHTS, N_RESNET_FEATURES, ResNet18
+from leuko.models.store import misfits, read_tensors, reason
 
-N_BACKBONE_FEATURES = 512
 N_FEATURES = 5
 """The values that the classifier of blood cells is handed."""
 
@@ -37,10 +36,9 @@ class Cam16Net(nn.Module):
     def __init__(self, *, freeze: bool, n_classes: int = 2) -> None:
         super().__init__()
         self.freeze = freeze
-        self.backbone = resnet18(weights=None)
-        self.backbone.fc = nn.Identity()
+        self.backbone = ResNet18()
         self.backbone.requires_grad_(not freeze)
-        widths = (N_BACKBONE_FEATURES, 128, 64, 32, 32, N_FEATURES)
+        widths = (N_RESNET_FEATURES, 128, 64, 32, 32, N_FEATURES)
         layers: list[nn.Module] = []
         for n_in, n_out in itertools.pairwise(widths):
             layers += [nn.Linear(n_in, n_out), nn.ReLU()]
@@ -110,15 +108,15 @@ def _imagenet_tensors() -> dict[str, Tensor]:
     Raises:
         LeukoError: if neither works.
     """
-    weights = ResNet18_Weights.IMAGENET1K_V1
     try:
-        tensors: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        tensors: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
+            IMAGENET_WEIGHTS, progress=False, check_hash=True, weights_only=True
+        )
     except Exception as error:  # a missing network and damaged files raise many kinds
-        name = Path(weights.url).name
-        cache = Path(torch.hub.get_dir()) / "checkpoints" / name
+        cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(IMAGENET_WEIGHTS).name
         raise LeukoError(
-            f"cam16.weights: imagenet cannot be had ({type(error).__name__}: {error}). Three ways out:\n"
-            f"  1. fetch {weights.url} on a connected machine and put it at {cache}\n"
+            f"cam16.weights: imagenet cannot be had ({reason(error)}). Three ways out:\n"
+            f"  1. fetch {IMAGENET_WEIGHTS} on a connected machine and put it at {cache}\n"
             f"  2. set cam16.weights to the path of a ResNet-18's .pth or .safetensors file\n"
             f"  3. set cam16.weights to none and cam16.freeze to false, to train from scratch"
         ) from error

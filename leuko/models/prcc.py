@@ -10,7 +10,9 @@ REDUCTION = 8
 
 
 def _down(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+    # ReLU and max pooling may change places, see `wbc.conv_block`.
+    convolution = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+    return nn.Sequential(convolution, nn.MaxPool2d(2), nn.ReLU(inplace=True))
 
 
 class PrccAutoencoder(nn.Module):
@@ -21,9 +23,9 @@ class PrccAutoencoder(nn.Module):
         self.encoder = nn.Sequential(_down(3, 32), _down(32, 64), _down(64, LATENT_CHANNELS))
         self.decoder = nn.Sequential(
             nn.ConvTranspose2d(LATENT_CHANNELS, 64, 2, stride=2),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.ConvTranspose2d(64, 32, 2, stride=2),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.ConvTranspose2d(32, 3, 2, stride=2),
             nn.Sigmoid(),
         )

@@ -121,17 +121,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         tensors: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # PyTorch's own message tells how to load the file all the same, which would execute what is in it.
-        raise LeukoError(
-            f"{path} cannot be read as tensors: it is damaged, or holds Python objects, which could execute code and "
-            "are never loaded; a .safetensors file holds tensors alone"
-        ) from error
     except Exception as error:  # damaged files raise many kinds
-        raise LeukoError(f"{path} cannot be read as tensors: {type(error).__name__}: {error}") from error
+        raise LeukoError(f"{path} cannot be read as tensors: {reason(error)}") from error
     if not isinstance(tensors, dict) or not all(map(_is_named_tensor, tensors.items())):
         raise LeukoError(f"{path} holds something else than tensors by name")
     return tensors
+
+
+def reason(error: Exception) -> str:
+    """Why a file could not be read, without PyTorch's advice on reading it all the same, which executes its content."""
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
+        return (
+            "it is damaged, or holds Python objects, which could execute code and are never loaded; "
+            "a .safetensors file holds tensors alone"
+        )
+    return f"{type(error).__name__}: {error}"
 
 
 def _is_named_tensor(item: tuple[Any, Any]) -> bool:

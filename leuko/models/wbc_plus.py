@@ -24,7 +24,7 @@ class PrccHead(nn.Module):
         super().__init__()
         widths = (LATENT_CHANNELS, 256, 128, 64, 32)
         self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(n_out))
+            nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU(inplace=True), nn.BatchNorm2d(n_out))
             for n_in, n_out in itertools.pairwise(widths)
         )
         self.linear = nn.Linear(512, n_classes)

@@ -18,6 +18,7 @@ from leuko.data.packs import read_images
 from leuko.report.attention import classifier_of, heat_map
 from leuko.report.blocks import Card, Gallery, Picture
 from leuko.report.drawing import TITLES
+from leuko.runtime import placed
 
 TILE = 144
 """Side of an example, in pixels."""
@@ -119,7 +120,7 @@ def examples(
         pictures, lines = [picture(enlarged(cell), f"A cell, {actual}", "cell")], [f"{actual}: {Path(path).name}"]
         for name in ("base", "plus"):
             answer = answers[name][place]
-            heat = heat_map(classifier_of(models[name].to(device)), views)
+            heat = heat_map(classifier_of(placed(models[name], device)), views)
             alt = f"What {TITLES[name]} looks at to call it {answer['predicted']}"
             pictures.append(picture(spotlight(cell, heat), alt, TITLES[name]))
             lines.append(_line(name, answer))

@@ -45,7 +45,7 @@ LOSSES = {"training": ("train_loss", Look(INK, "o", ":")), "validation": ("val_l
 DIFFERENCE_FORMS = {"percent": "points", "score": "difference"}
 
 ALPHA = 0.05
-LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "scipy", "statsmodels", "pytorch-msssim")
+LIBRARIES = ("torch", "numpy", "pandas", "scikit-learn", "scipy", "statsmodels", "pytorch-msssim")
 DEMO_WARNING = (
     "The images are synthetic: a program drew them to show that the pipeline runs. The numbers below say nothing about "
     "real blood cells."

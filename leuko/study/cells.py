@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import yaml
 
 from leuko.errors import LeukoError
-from leuko.files import write_bytes, write_json
+from leuko.files import whole_folder, write_bytes, write_json
 
 CELLS = Path("study/cells")
 MODELS = ("base", "control", "plus")
@@ -140,7 +139,7 @@ def keep(root: Path, cell: Cell, commit: str) -> None:
         commit: of the run's experiment.
     """
     origin = origin_of_run(root)
-    with _whole_folder(cell.folder) as draft:
+    with whole_folder(cell.folder) as draft:
         for source, name in RESULTS.items():
             write_bytes(draft / name, (root / source).read_bytes())
         write_json(draft / ORIGIN, {"commit": commit, "data": origin.data, "code": origin.code})
@@ -181,20 +180,10 @@ def merge(folders: Sequence[Path]) -> list[Cell]:
     copied = []
     for path, cell in found.items():
         if not is_complete(cell.folder):
-            with _whole_folder(cell.folder) as draft:
-                shutil.copytree(path, draft)
+            with whole_folder(cell.folder) as draft:
+                shutil.copytree(path, draft, dirs_exist_ok=True)
             copied.append(cell)
     return copied
-
-
-@contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder yet to be made, which takes the place of `folder` when the block ends without an error."""
-    draft = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    yield draft
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.rename(folder)
 
 
 def _cells_of(folder: Path) -> Path:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,10 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 from tqdm import tqdm
 
+from leuko import processes
 from leuko.errors import LeukoError
 from leuko.params import Recipe
+from leuko.training.resume import Checkpoint, trained_state
 from leuko.training.tasks import Part, Task
 
 EVAL_BATCH = 32
@@ -32,11 +33,13 @@ def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     match recipe.optimizer:
         case "adam":
-            return torch.optim.Adam(trained, lr=recipe.lr, weight_decay=recipe.weight_decay)
+            return torch.optim.Adam(trained, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
         case "adamw":
-            return torch.optim.AdamW(trained, lr=recipe.lr, weight_decay=recipe.weight_decay)
+            return torch.optim.AdamW(trained, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
         case "sgd":
-            return torch.optim.SGD(trained, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=0.9, nesterov=True)
+            return torch.optim.SGD(
+                trained, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=0.9, nesterov=True, fused=True
+            )
 
 
 def make_schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, n_steps: int) -> LRScheduler:
@@ -90,31 +93,61 @@ def train_one_epoch(
         `train_loss` and the training score, means over the images as they were met.
 
     Raises:
-        LeukoError: if the loss is no longer a finite number.
+        DivergedError: if the loss is no longer a finite number.
     """
     task.model.train()
     n_steps = n_steps_per_epoch(recipe, task.train.n_images)
     totals = torch.zeros(2, device=task.device)
-    for step, rows in enumerate(batches(task.train.n_images, recipe.batch_size, n_steps, rng), start=1):
-        views = task.draw_views(len(rows), rng)
-        outputs, targets = task.outputs(task.train, rows.to(task.device), views)
+    step_losses = torch.zeros(n_steps, device=task.device)
+    rates = []
+    # All at once, as small copies to a GPU in every step would make it wait.
+    drawn = torch.stack(list(batches(task.train.n_images, recipe.batch_size, n_steps, rng))).to(task.device)
+    views = task.draw_views(drawn.numel(), rng)
+    laid = [None] * n_steps if views is None else views.view_as(drawn)
+    for step, (batch, lay) in enumerate(zip(drawn, laid, strict=True), start=1):
+        mine = lay if lay is None else processes.share(lay)
+        outputs, targets = task.outputs(task.train, processes.share(batch), mine)
         losses = task.losses(outputs, targets)
         optimizer.zero_grad(set_to_none=True)
-        losses.mean().backward()
+        (losses.sum() / recipe.batch_size).backward()
+        processes.add_up_gradients(task.model)
         clip_gradients(recipe, task.model)
+        rates.append(float(schedule.get_last_lr()[0]))
         optimizer.step()
         schedule.step()
         with torch.no_grad():
             totals += torch.stack([losses.sum(), task.scores(outputs, targets).sum()])
+            step_losses[step - 1] = losses.mean()
         bar.update()
-        # Reading a number waits for the device, so it is done only for somebody who looks on.
+        # Reading a number waits for the device, so it is done seldom, or for somebody who looks on.
+        if step % 100 == 0 or step == n_steps:
+            _check(step_losses[:step], rates)
         if not bar.disable and (step % 10 == 0 or step == n_steps):
-            loss, score = (totals / (step * recipe.batch_size)).tolist()
+            loss, score = (totals * processes.count() / (step * recipe.batch_size)).tolist()
             bar.set_postfix({"loss": f"{loss:.3f}", task.score_name: f"{score:.3f}"}, refresh=False)
-    loss, score = (totals / (n_steps * recipe.batch_size)).tolist()
-    if not math.isfinite(loss):
-        raise LeukoError(f"the training loss is {loss}; a smaller lr, now {recipe.lr}, or clip: norm may help")
+    loss, score = (processes.add_up(totals) / (n_steps * recipe.batch_size)).tolist()
     return {"train_loss": loss, f"train_{task.score_name}": score}
+
+
+class DivergedError(Exception):
+    """A training whose loss is no longer a finite number; the message says where it stopped being one."""
+
+
+def _check(losses: Tensor, rates: Sequence[float]) -> None:
+    """Look for the first step whose loss is not a finite number.
+
+    Args:
+        losses: of an epoch's steps so far.
+        rates: the learning rate of each.
+
+    Raises:
+        DivergedError: if there is one.
+    """
+    if not losses.isfinite().all():
+        step = int((~losses.isfinite()).int().argmax())
+        raise DivergedError(
+            f"the training loss is {losses[step]:g} at step {step + 1}, learning rate {rates[step]:.3g}"
+        )
 
 
 @torch.no_grad()
@@ -125,14 +158,13 @@ def validate(task: Task, part: Part) -> dict[str, float]:
         `loss`, the score, and what the task's `summary` adds.
     """
     task.model.eval()
-    losses, scores = [], []
-    for rows in torch.arange(part.n_images, device=task.device).split(EVAL_BATCH):
+    values = torch.zeros(2, part.n_images, device=task.device)
+    for rows in processes.share(torch.arange(part.n_images, device=task.device)).split(EVAL_BATCH):
         outputs, targets = task.outputs(part, rows)
-        losses.append(task.losses(outputs, targets))
-        scores.append(task.scores(outputs, targets))
-    score = torch.cat(scores)
-    means = {"loss": torch.cat(losses).mean().item(), task.score_name: score.mean().item()}
-    return means | task.summary(score, part.labels)
+        values[:, rows] = torch.stack([task.losses(outputs, targets), task.scores(outputs, targets)])
+    losses, scores = processes.add_up(values)
+    means = {"loss": losses.mean().item(), task.score_name: scores.mean().item()}
+    return means | task.summary(scores, part.labels)
 
 
 @torch.no_grad()
@@ -148,7 +180,7 @@ def predict(task: Task, part: Part) -> tuple[NDArray[np.float32], NDArray[Any]]:
     return torch.cat(outputs).cpu().numpy(), torch.cat(targets).cpu().numpy()
 
 
-def fit(task: Task, recipe: Recipe, *, seed: int, title: str) -> pd.DataFrame:
+def fit(task: Task, recipe: Recipe, *, seed: int, title: str, checkpoint: Checkpoint | None = None) -> pd.DataFrame:
     """Train a network; it is left with the weights of its best epoch on the validation images.
 
     Args:
@@ -156,31 +188,80 @@ def fit(task: Task, recipe: Recipe, *, seed: int, title: str) -> pd.DataFrame:
         recipe: how it is trained.
         seed: of the order of the images and the views of them.
         title: what the progress bar says.
+        checkpoint: where the state is kept after every epoch, and from where the training goes on.
 
     Returns:
         The history, a row per epoch: `epoch` (from 1), `lr`, training and validation scores, and `best`, which is 1
         for the epoch that was kept.
 
     Raises:
-        LeukoError: if the loss is no longer a finite number.
+        LeukoError: if a loss is no longer a finite number, or there are more processes than images in a batch.
     """
+    if recipe.batch_size < processes.count():
+        raise LeukoError(f"a batch of {recipe.batch_size} images cannot be shared by {processes.count()} processes")
     task.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
-    n_steps = recipe.epochs * n_steps_per_epoch(recipe, task.train.n_images)
+    processes.join_batch_norms(task.model)
+    steps_per_epoch = n_steps_per_epoch(recipe, task.train.n_images)
     optimizer = make_optimizer(recipe, task.model)
-    schedule = make_schedule(recipe, optimizer, n_steps)
+    schedule = make_schedule(recipe, optimizer, recipe.epochs * steps_per_epoch)
     history: list[dict[str, float]] = []
     best_rank: tuple[float, ...] = (-math.inf,)
-    best_epoch, best_state = 0, copy.deepcopy(task.model.state_dict())
-    with tqdm(total=n_steps, desc=title, unit="step", disable=None) as bar:
-        for epoch in range(1, recipe.epochs + 1):
+    best_epoch, best_state = 0, trained_state(task.model)
+    if checkpoint and (state := checkpoint.load()):
+        task.model.load_state_dict(state["model"], strict=False)  # what is frozen is not in it
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        history = state["history"]
+        best_rank, best_epoch, best_state = tuple(state["best_rank"]), state["best_epoch"], state["best"]
+        if processes.is_first():
+            tqdm.write(f"{title} goes on after epoch {len(history)} of {recipe.epochs}.")
+    done = len(history)
+    with tqdm(
+        total=recipe.epochs * steps_per_epoch,
+        initial=done * steps_per_epoch,
+        desc=title,
+        unit="step",
+        disable=None if processes.is_first() else True,
+    ) as bar:
+        for epoch in range(done + 1, recipe.epochs + 1):
             bar.set_description(f"{title} {epoch}/{recipe.epochs}")
+            # All chance of an epoch comes from here, so a training that goes on meets what it would have met.
             rng = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
             lr = float(schedule.get_last_lr()[0])
-            scores = train_one_epoch(task, recipe, optimizer, schedule, rng, bar)
-            scores |= {f"val_{name}": value for name, value in validate(task, task.val).items()}
+            try:
+                scores = train_one_epoch(task, recipe, optimizer, schedule, rng, bar)
+                processes.follow_the_first(task.model)
+                scores |= {f"val_{name}": value for name, value in validate(task, task.val).items()}
+                if not math.isfinite(scores["val_loss"]):
+                    raise DivergedError(f"the validation loss is {scores['val_loss']}, learning rate {lr:.3g}")
+            except DivergedError as error:
+                raise LeukoError(_advice(title, epoch, error, recipe, checkpoint)) from None
             history.append({"epoch": epoch, "lr": lr, **scores})
             rank = (*(scores[name] for name in task.chosen_by), -scores["val_loss"])
             if rank > best_rank:
-                best_epoch, best_rank, best_state = epoch, rank, copy.deepcopy(task.model.state_dict())
-    task.model.load_state_dict(best_state)
+                best_epoch, best_rank, best_state = epoch, rank, trained_state(task.model)
+            if checkpoint:
+                checkpoint.save(
+                    {
+                        "model": trained_state(task.model),
+                        "optimizer": optimizer.state_dict(),
+                        "schedule": schedule.state_dict(),
+                        "history": history,
+                        "best": best_state,
+                        "best_epoch": best_epoch,
+                        "best_rank": list(best_rank),
+                    }
+                )
+    task.model.load_state_dict(best_state, strict=False)
     return pd.DataFrame(history).assign(best=lambda table: (table["epoch"] == best_epoch).astype(int))
+
+
+def _advice(title: str, epoch: int, error: DivergedError, recipe: Recipe, checkpoint: Checkpoint | None) -> str:
+    """Say where a training went wrong, what is left of it, and what may help."""
+    if epoch == 1:
+        good = "No epoch was finished"
+    else:
+        good = (
+            f"The last good state, after epoch {epoch - 1}, is {f'in {checkpoint.path}' if checkpoint else 'not kept'}"
+        )
+    return f"{title}, epoch {epoch}: {error}. {good}. A smaller lr, now {recipe.lr:g}, or clip: norm may help."

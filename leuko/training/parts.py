@@ -75,6 +75,8 @@ def _blood_part(pack: Path, split: int | None, device: torch.device, recipe: Wbc
         frozen = Frozen(encode, *(images_of(pack, size, rows, device) for size in ("prcc", "cam16")))
         n_views = N_VIEWS if split and recipe.augment == "d4" else 1
         n_seen = n_steps_per_epoch(recipe, len(rows)) * recipe.batch_size if split else len(rows)
-        outputs = banked(frozen, n_views=n_views, n_uses=n_seen * recipe.epochs, bank_gb=recipe.bank_gb)
+        outputs = banked(
+            frozen, n_views=n_views, n_uses=n_seen * recipe.epochs, bank_gb=recipe.bank_gb, scratch=pack.parent
+        )
         inputs = Joined(inputs, outputs)
     return Part(inputs, labels_of(table, "wbc", device), len(rows))

@@ -14,13 +14,21 @@ from leuko.models.cam16 import Cam16Net
 from leuko.models.prcc import PrccAutoencoder
 from leuko.models.wbc_plus import WbcPlusNet
 from leuko.params import Params
+from leuko.runtime import placed
 from leuko.training.loop import fit, predict
 from leuko.training.parts import blood_parts
+from leuko.training.resume import Checkpoint
 from leuko.training.tasks import Classification
 
 
 def train_plus(
-    params: Params, prcc: PrccAutoencoder, cam16: Cam16Net, packs: Path, device: torch.device, title: str
+    params: Params,
+    prcc: PrccAutoencoder,
+    cam16: Cam16Net,
+    packs: Path,
+    device: torch.device,
+    title: str,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[WbcPlusNet, dict[str, Any], pd.DataFrame]:
     """Train a WBC+ network.
 
@@ -33,16 +41,18 @@ def train_plus(
         packs: the folder of the WBC packs.
         device: where to train.
         title: what the progress bar says.
+        checkpoint: where the training's state is kept.
 
     Returns:
         The network, its configuration and its history.
     """
     torch.manual_seed(params.seed)
-    model = WbcPlusNet(prcc.encoder, cam16, len(CLASSES["wbc"])).to(device).eval()
+    model = WbcPlusNet(prcc.encoder, cam16, len(CLASSES["wbc"])).eval()
+    placed(model, device)
     recipe = params.wbc_plus
     train, val = blood_parts(packs, params.split, device, recipe, model.encode)
-    task = Classification(model, train, val, turn=recipe.augment == "d4")
-    history = fit(task, recipe, seed=params.seed, title=title)
+    task = Classification(model, train, val, turn=recipe.augment == "d4", compute=params.compute)
+    history = fit(task, recipe, seed=params.seed, title=title, checkpoint=checkpoint)
     config = {
         "network": "wbc_plus",
         "classes": CLASSES["wbc"],

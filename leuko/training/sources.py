@@ -5,8 +5,12 @@ A view is one of the eight ways to lay a square picture (the dihedral group D4):
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,12 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from leuko.data.packs import release
+from leuko.files import reserve
+
 Network = Callable[..., tuple[Tensor, ...]]
 """From inputs to outputs, the first dimension of each being the image."""
 
 N_VIEWS = 8
 CHUNK = 16
-"""Images encoded at a time: fixed, so that the outputs do not depend on the batch size of a recipe."""
+"""Images encoded or copied at a time: fixed, so that the outputs do not depend on the batch size of a recipe."""
 
 
 def view_indices(side: int) -> Tensor:
@@ -66,19 +73,30 @@ class Images:
 
     def __init__(self, array: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.device) -> None:
         side = array.shape[1]
-        pixels = torch.from_numpy(array).view(len(array), side * side, 3)
-        index = torch.from_numpy(rows)
+        self.array = array
         self.side = side
         self.device = device
         self.n_rows = len(rows)
-        self.pixels = pixels if device.type == "cpu" else pixels[index].to(device)
-        self.index = index if device.type == "cpu" else torch.arange(len(rows), device=device)
+        self.pixels = torch.from_numpy(array).view(len(array), side * side, 3)
+        self.index = torch.from_numpy(rows)
         self.lays = view_indices(side).to(device)
+        if device.type != "cpu":
+            self.pixels = self._copied()
+            self.index = torch.arange(len(rows), device=device)
+
+    def _copied(self) -> Tensor:
+        """The pixels on the device, with no second copy of all of them on the way."""
+        copy = torch.empty(self.n_rows, *self.pixels.shape[1:], dtype=torch.uint8, device=self.device)
+        for chunk in torch.arange(self.n_rows).split(CHUNK):
+            copy[chunk.to(self.device)] = self.pixels[self.index[chunk]].to(self.device)
+            release(self.array)
+        return copy
 
     def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor]:
         """Images of shape (image, 3, side, side), float, 0 to 1, stored channels last."""
         index = self.index[rows]
         flat = self.pixels[index] if views is None else self.pixels[index[:, None], self.lays[views]]
+        release(self.array)
         images = flat.view(-1, self.side, self.side, 3).permute(0, 3, 1, 2)
         return (images.float() / 255,)
 
@@ -106,45 +124,89 @@ class Frozen:
 class Bank:
     """A frozen network's outputs, computed once for every image and view.
 
+    They are kept channels last, as convolutions want them, in memory or in a memory-mapped file without a name, which
+    is gone when the process ends, however it ends.
+
     Args:
         frozen: computes them.
         n_views: 1 if the images are only used as they are, else 8.
+        scratch: the folder of the file; none for the memory of the device.
+
+    Raises:
+        OSError: if the file cannot be made, or the disk has no room for it.
     """
 
-    def __init__(self, frozen: Frozen, n_views: int) -> None:
+    def __init__(self, frozen: Frozen, n_views: int, scratch: Path | None = None) -> None:
         self.n_views = n_views
+        self.device = frozen.device
         rows = torch.arange(frozen.n_rows, device=frozen.device).repeat_interleave(n_views)
         views = torch.arange(n_views, device=frozen.device).repeat(frozen.n_rows)
-        shapes = frozen(rows[:1], None)
-        self.outputs = tuple(part.new_empty(len(rows), *part.shape[1:]) for part in shapes)
+        samples = [part.movedim(1, -1) for part in frozen(rows[:1], None)]
+        shapes = [(len(rows), *sample.shape[1:]) for sample in samples]
+        if scratch:
+            dtypes = [sample.cpu().numpy().dtype for sample in samples]
+            self.arrays = [_scratch_array(scratch, *kind) for kind in zip(shapes, dtypes, strict=True)]
+            self.outputs = [torch.from_numpy(array) for array in self.arrays]
+        else:
+            self.arrays = []
+            self.outputs = [sample.new_empty(shape) for sample, shape in zip(samples, shapes, strict=True)]
         for start in tqdm(range(0, len(rows), CHUNK), "encoding", unit="batch", leave=False, disable=None):
             chunk = slice(start, start + CHUNK)
             outputs = frozen(rows[chunk], views[chunk] if n_views > 1 else None)
             for kept, part in zip(self.outputs, outputs, strict=True):
-                kept[chunk] = part
+                kept[chunk] = part.movedim(1, -1)
+            self._release()
 
     def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor, ...]:
         """The outputs, as `Frozen` gives them."""
         entries = rows * self.n_views if views is None else rows * self.n_views + views
-        return tuple(kept[entries] for kept in self.outputs)
+        outputs = tuple(kept[entries.to(kept.device)].to(self.device).movedim(-1, 1) for kept in self.outputs)
+        self._release()
+        return outputs
+
+    def _release(self) -> None:
+        for array in self.arrays:
+            release(array)
 
 
-def banked(frozen: Frozen, *, n_views: int, n_uses: int, bank_gb: float) -> Frozen | Bank:
-    """Choose between computing once and computing always.
+def _scratch_array(folder: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array in a file without a name.
+
+    Raises:
+        OSError: if the file cannot be made, or the disk has no room for it.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        reserve(file.fileno(), int(np.prod(shape)) * dtype.itemsize)
+        return np.memmap(file, dtype, "w+", shape=tuple(shape))
+
+
+def banked(frozen: Frozen, *, n_views: int, n_uses: int, bank_gb: float, scratch: Path) -> Frozen | Bank:
+    """Choose between computing once, kept in memory or in a file, and computing always.
 
     Args:
         frozen: computes a frozen network's outputs.
         n_views: how many views of each image are used, 1 or 8.
         n_uses: for how many images, counted each time, the outputs will be asked in all.
-        bank_gb: the memory that may be spent on keeping them, in 10^9 bytes.
+        bank_gb: the main memory that may be spent on keeping them, in 10^9 bytes; of a GPU's, half of what is free.
+        scratch: the folder of a file for what memory does not hold, if that leaves half of the free disk.
 
     Returns:
-        A bank, if it fits the memory and costs less than it saves; else `frozen` itself.
+        A bank, if it costs less than it saves and there is room for it; else `frozen` itself.
     """
     n_entries = frozen.n_rows * n_views
+    if n_entries > n_uses:
+        return frozen
     sample = frozen(torch.zeros(1, dtype=torch.int64, device=frozen.device), None)
     n_bytes = n_entries * sum(part.nbytes for part in sample)
-    return Bank(frozen, n_views) if n_entries <= n_uses and n_bytes <= bank_gb * 1e9 else frozen
+    on_gpu = frozen.device.type == "cuda"
+    room = torch.cuda.mem_get_info(frozen.device)[0] / 2 if on_gpu else bank_gb * 1e9
+    if n_bytes <= room:
+        return Bank(frozen, n_views)
+    # What is written later, models above all, needs room on the disk too.
+    with suppress(OSError):
+        if n_bytes <= shutil.disk_usage(scratch).free / 2:
+            return Bank(frozen, n_views, scratch)
+    return frozen
 
 
 class Joined:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pytorch_msssim import ssim
 from torch import Tensor, nn
 
+from leuko.params import Compute
 from leuko.runtime import half_precision
 from leuko.training.sources import N_VIEWS, Source
 
@@ -37,6 +38,7 @@ class Task(ABC):
         train: the training images.
         val: the validation images.
         turn: whether training images are laid at random, in one of eight views.
+        compute: how to compute; none for single precision, layer by layer.
     """
 
     score_name: str
@@ -44,8 +46,13 @@ class Task(ABC):
     """The columns of the history whose largest values, compared in order, mark the epoch that is kept; epochs equal
     in all of them are told apart by `val_loss`."""
 
-    def __init__(self, model: nn.Module, train: Part, val: Part, *, turn: bool = False) -> None:
+    def __init__(
+        self, model: nn.Module, train: Part, val: Part, *, turn: bool = False, compute: Compute | None = None
+    ) -> None:
         self.model, self.train, self.val, self.turn = model, train, val, turn
+        self.precision = compute.precision if compute else "float32"
+        if compute and compute.compile:
+            model.compile()
 
     @property
     def device(self) -> torch.device:
@@ -68,7 +75,7 @@ class Task(ABC):
             The network's outputs in single precision, and what they should be.
         """
         inputs = part.inputs(rows, views)
-        with half_precision(self.device):
+        with half_precision(self.device, self.precision):
             outputs: Tensor = self.model(*inputs)
         return outputs.float(), self.targets(part, rows, inputs)
 

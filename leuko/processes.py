@@ -1,0 +1,107 @@
+"""Several processes that train one network together, as torchrun starts them; with one process, nothing happens here.
+
+Every process draws the same batches and takes its share of each. Sums over the batch (the gradients, the means of batch
+norm) go through all processes, so together they do what one process would do, up to rounding.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+
+def join(device: str) -> torch.device:
+    """Meet the other processes, if this one was started by torchrun.
+
+    Args:
+        device: `cpu`, `cuda` or `mps`.
+
+    Returns:
+        The device of this process.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return torch.device(device)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+        atexit.register(dist.destroy_process_group)
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    return torch.device(device)
+
+
+def count() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes files and talks to the user."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def share(items: Tensor) -> Tensor:
+    """This process's share of what all processes have: every n-th item, dimension 0 counting them."""
+    return items[dist.get_rank() :: dist.get_world_size()] if dist.is_initialized() else items
+
+
+def add_up(values: Tensor) -> Tensor:
+    """Add the processes' values, in place: afterwards all have the sums."""
+    if dist.is_initialized():
+        dist.all_reduce(values)
+    return values
+
+
+def add_up_gradients(model: nn.Module) -> None:
+    """Add the processes' gradients: afterwards all have the whole batch's, in one exchange."""
+    if dist.is_initialized():
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        sums = add_up(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, part in zip(gradients, sums.split([gradient.numel() for gradient in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+def follow_the_first(model: nn.Module) -> None:
+    """Give all processes the first one's parameters and buffers, lest unlike machines drift apart by rounding."""
+    if dist.is_initialized():
+        for tensor in model.state_dict().values():
+            firsts = tensor.contiguous()  # a copy, unless it was
+            dist.broadcast(firsts, 0)
+            tensor.copy_(firsts)
+
+
+def join_batch_norms(model: nn.Module) -> None:
+    """Let batch norm take its means over the shares of all processes; parameters and their names stay."""
+    if dist.is_initialized():
+        for module in model.modules():
+            if type(module) is nn.BatchNorm2d:
+                module.__class__ = _BatchNormOverProcesses
+
+
+class _BatchNormOverProcesses(nn.BatchNorm2d):
+    """Batch norm over the whole batch; PyTorch's own, `SyncBatchNorm`, needs a GPU."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise images of shape (image, channel, height, width)."""
+        if not self.training:
+            return super().forward(input)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        n_values = input.numel() // input.shape[1]
+        sums = all_reduce(torch.cat([input.sum((0, 2, 3)), input.new_tensor([n_values])]))
+        n_all, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
+        centred = input - mean[:, None, None]
+        var = all_reduce(centred.square().sum((0, 2, 3))) / n_all
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * n_all / (n_all - 1), self.momentum)
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        normalised: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
+        return normalised

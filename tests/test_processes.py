@@ -1,0 +1,73 @@
+"""Trainings of several processes: together they do what one process does."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from torch import nn
+
+from leuko import processes
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture
+def workspace(project, tmp_path) -> Path:
+    """A project after the data stages, with batches that two processes cannot share evenly."""
+    folder = tmp_path / "one"
+    shutil.copytree(project, folder)
+    settings = yaml.safe_load((folder / "params.yaml").read_text())
+    for group in ("wbc", "wbc_plus", "prcc", "cam16"):
+        settings[group] |= {"batch_size": 7, "lr": 1e-3, "optimizer": "sgd", "schedule": "constant"}
+    (folder / "params.yaml").write_text(yaml.safe_dump(settings))
+    shutil.copytree(folder, tmp_path / "two")
+    return tmp_path
+
+
+def launch(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+
+
+@pytest.mark.parametrize("name", ["wbc", "control"])
+def test_two_processes_train_as_one_and_write_once(workspace, name):
+    one = launch(workspace / "one", "-m", f"stages.train_{name}")
+    two = launch(workspace / "two", *TORCHRUN, "-m", f"stages.train_{name}")
+    assert (one.returncode, two.returncode) == (0, 0), two.stderr
+    written = [
+        {path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and ".resume" not in path.parts}
+        for folder in (workspace / "one", workspace / "two")
+    ]
+    assert written[0] == written[1]
+    assert not list((workspace / "two").glob(".resume/*"))
+
+    histories = [pd.read_csv(workspace / folder / f"plots/history/{name}.csv") for folder in ("one", "two")]
+    pd.testing.assert_frame_equal(*histories, rtol=1e-3)
+    first, second = (load_file(workspace / folder / f"models/{name}.safetensors") for folder in ("one", "two"))
+    assert first.keys() == second.keys()
+    for key, values in first.items():
+        torch.testing.assert_close(
+            second[key], values, rtol=1e-3, atol=1e-4, msg=lambda text, key=key: f"{key}: {text}"
+        )
+    # What the comparison would say if the processes trained alone: each on its share, with other gradients.
+    assert any(not torch.equal(first[key], second[key]) for key in first)
+
+
+def test_one_process_is_left_as_it_is():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    processes.join_batch_norms(net)
+    assert type(net[1]) is nn.BatchNorm2d
+    assert processes.count() == 1
+    assert processes.is_first()
+    values = torch.arange(5)
+    assert torch.equal(processes.share(values), values)
+    assert torch.equal(processes.add_up(values.clone()), values)

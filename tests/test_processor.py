@@ -1,0 +1,49 @@
+"""Which instructions the numerical libraries use."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from leuko.processor import PORTABLE, choose_instructions
+from tests.conftest import REPOSITORY, write_settings
+
+LOOK = """
+import json, stages, torch
+from numpy._core._multiarray_umath import __cpu_features__ as features
+print(json.dumps([torch.backends.cpu.get_cpu_capability(), features.get("X86_V4", False)]))
+"""
+
+
+def look(folder, **environment) -> list:
+    """What PyTorch and NumPy use in a process that imports the stages first."""
+    clean = {name: value for name, value in os.environ.items() if name not in PORTABLE}
+    command = [sys.executable, "-c", LOOK]
+    paths = {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=folder, env=clean | paths | environment, capture_output=True, check=True)
+    assert done.stderr == b""
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="AVX2 is of x86-64 processors")
+def test_portable_keeps_to_avx2_and_native_does_not(tmp_path):
+    write_settings(tmp_path, **{"compute.processor": "native"})
+    native = look(tmp_path)
+    if native[0] not in ("AVX2", "AVX512"):
+        pytest.skip("this processor has no AVX2")
+    write_settings(tmp_path, **{"compute.processor": "portable"})
+    assert look(tmp_path) == ["AVX2", False]
+    assert look(tmp_path, ATEN_CPU_CAPABILITY="default")[0] == "DEFAULT"  # what the user has set stays
+
+
+@pytest.mark.parametrize("content", [None, "", "[1", "compute: 3", "compute: {processor: portably}", "[" * 5000])
+def test_settings_that_cannot_be_read_are_left_to_those_who_check_them(tmp_path, monkeypatch, content):
+    for name in PORTABLE:
+        monkeypatch.delenv(name, raising=False)
+    if content is not None:
+        (tmp_path / "params.yaml").write_text(content)
+    choose_instructions(tmp_path / "params.yaml")
+    assert not PORTABLE.keys() & os.environ.keys()

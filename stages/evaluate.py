@@ -25,7 +25,6 @@ MODELS = {
     "control": Path("models/control.safetensors"),
     "plus": Path("models/wbc_plus.safetensors"),
 }
-NETWORKS = {"base": "wbc", "control": "wbc_plus", "plus": "wbc_plus"}
 
 
 def main() -> None:
@@ -38,7 +37,7 @@ def main() -> None:
     models = {name: load_model(path) for name, path in MODELS.items()}  # all of them, before anything is written
     taken_for = {"classes": list(classes), "size": params.augment.wbc_size, "split": params.split, "seed": params.seed}
     for name, (_, config) in models.items():
-        check_config(MODELS[name], config, {"network": NETWORKS[name], **taken_for})
+        check_config(MODELS[name], config, {"model": name, **taken_for})
     probabilities, comparison = {}, {}
     for name, (model, config) in models.items():
         probabilities[name] = predict_pack(model, TEST, rows, device)

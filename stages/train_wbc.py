@@ -30,6 +30,7 @@ def main() -> None:
         history = fit(task, params.wbc, seed=params.seed, title="base", checkpoint=checkpoint)
         config = {
             "network": "wbc",
+            "model": "base",
             "classes": CLASSES["wbc"],
             "size": params.augment.wbc_size,
             "split": params.split,

@@ -29,7 +29,7 @@ def main() -> None:
     assert isinstance(cam16, Cam16Net)
     inputs = [Path(__file__), PACKS / "train", PACKS / "val", PRCC, CAM16]
     with resumable("train_wbc_plus", params, device, inputs) as checkpoint:
-        model, config, history = train_plus(params, prcc, cam16, PACKS, device, "WBC+", checkpoint)
+        model, config, history = train_plus(params, prcc, cam16, PACKS, device, "plus", checkpoint)
         if processes.is_first():
             save_model(Path("models/wbc_plus.safetensors"), model, config)
             write_table(Path("plots/history/wbc_plus.csv"), history)

@@ -27,7 +27,7 @@ def train_plus(
     cam16: Cam16Net,
     packs: Path,
     device: torch.device,
-    title: str,
+    name: str,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[WbcPlusNet, dict[str, Any], pd.DataFrame]:
     """Train a WBC+ network.
@@ -40,7 +40,7 @@ def train_plus(
         cam16: the tissue classifier.
         packs: the folder of the WBC packs.
         device: where to train.
-        title: what the progress bar says.
+        name: what it is: `control` or `plus`.
         checkpoint: where the training's state is kept.
 
     Returns:
@@ -52,9 +52,10 @@ def train_plus(
     recipe = params.wbc_plus
     train, val = blood_parts(packs, params.split, device, recipe, model.encode)
     task = Classification(model, train, val, turn=recipe.augment == "d4", compute=params.compute)
-    history = fit(task, recipe, seed=params.seed, title=title, checkpoint=checkpoint)
+    history = fit(task, recipe, seed=params.seed, title="WBC+" if name == "plus" else name, checkpoint=checkpoint)
     config = {
         "network": "wbc_plus",
+        "model": name,
         "classes": CLASSES["wbc"],
         "size": params.augment.wbc_size,
         "prcc_size": params.augment.prcc_size,

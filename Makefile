@@ -4,12 +4,13 @@ VENV := .venv
 # Stages run `python`; inside make that is the environment's own.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro study test format help
+.PHONY: repro study test bench format help
 
 help:
 	@echo "make repro    set up $(VENV) and run the pipeline on the demo data"
 	@echo "make study    set up $(VENV) and run every split with several seeds; options: make study STUDY='--seeds 5'"
 	@echo "make test     set up $(VENV) and run all checks"
+	@echo "make bench    set up $(VENV) and measure speed and memory, which takes half an hour; see bench/README.md"
 	@echo "make format   lay the code out as the checks want it"
 
 repro: $(VENV)/installed
@@ -26,6 +27,9 @@ test: $(VENV)/installed
 	ruff format --check .
 	mypy
 	pytest
+
+bench: $(VENV)/installed
+	python -m bench
 
 format: $(VENV)/installed
 	ruff check --fix .

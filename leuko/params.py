@@ -105,7 +105,7 @@ class Wbc(Recipe):
 
 
 class WbcPlus(Wbc):
-    """The classifier with the frozen pre-trained networks; `bank_gb` is the memory for their outputs, or else a file."""
+    """The classifier with the frozen pre-trained networks; `bank_gb` is memory for their outputs, else in a file."""
 
     bank_gb: Annotated[float, Field(ge=0)]
 

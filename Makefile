@@ -4,13 +4,14 @@ VENV := .venv
 # Stages run `python`; inside make that is the environment's own.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro check study test format help
+.PHONY: repro check study test bench format help
 
 help:
 	@echo "make repro    set up $(VENV) and run the pipeline on the demo data"
 	@echo "make check    report all that is wrong with the images of data_root, or of a folder: make check DATA=/path"
 	@echo "make study    set up $(VENV) and run every split with several seeds; options: make study STUDY='--seeds 5'"
 	@echo "make test     set up $(VENV) and run all checks"
+	@echo "make bench    set up $(VENV) and measure speed and memory, which takes half an hour; see bench/README.md"
 	@echo "make format   lay the code out as the checks want it"
 
 repro: $(VENV)/installed
@@ -30,6 +31,9 @@ test: $(VENV)/installed
 	ruff format --check .
 	mypy
 	pytest
+
+bench: $(VENV)/installed
+	python -m bench
 
 format: $(VENV)/installed
 	ruff check --fix .

@@ -153,7 +153,7 @@ class Wbc(Recipe):
 
 
 class WbcPlus(Wbc):
-    """The classifier with the frozen pre-trained networks; `bank_gb` is the memory for their outputs."""
+    """The classifier with the frozen pre-trained networks; `bank_gb` is memory for their outputs, else in a file."""
 
     bank_gb: Annotated[float, Field(ge=0)]
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from bench.measure import Work, is_quick, show
+from bench.ours import published
 from leuko.models.cam16 import Cam16Net
 from leuko.models.prcc import PrccAutoencoder
 from leuko.models.wbc import WbcNet
@@ -30,7 +31,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         print("No GPU here: nothing to measure.\n")
         return
-    device = set_up("cuda", 0)
+    device = set_up("cuda", published().compute, 0)
     bandwidth = _bandwidth(device)
     print(f"{torch.cuda.get_device_name()}, copying at {bandwidth / 1e9:.0f} GB/s\n")
     plus = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True))
@@ -59,7 +60,7 @@ def _step(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Work:
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        with half_precision(inputs[0].device):
+        with half_precision(inputs[0].device, "auto"):
             outputs = model(*inputs)
         outputs.float().square().mean().backward()
         optimizer.step()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from tqdm import tqdm
 
 from leuko.params import Params, load_params
 from leuko.runtime import placed, set_up
-from leuko.training.loop import batches, clip_gradients, make_optimizer, make_schedule
+from leuko.training.loop import make_optimizer, make_schedule, train_one_epoch
 from leuko.training.tasks import Classification, Part
 
 N_STEPS = 100_000
@@ -24,7 +24,7 @@ def published() -> Params:
 
 def cpu() -> torch.device:
     """Set this process up as a stage does."""
-    return set_up("cpu", 0)
+    return set_up("cpu", published().compute, 0)
 
 
 class Trainer:
@@ -44,16 +44,5 @@ class Trainer:
 
     def epoch(self) -> None:
         """Train on every image once."""
-        n_steps = -(-self.task.train.n_images // self.recipe.batch_size)
-        for rows in self._batches(n_steps):
-            outputs, targets = self.task.outputs(self.task.train, rows)
-            losses = self.task.losses(outputs, targets)
-            self.optimizer.zero_grad(set_to_none=True)
-            losses.mean().backward()
-            clip_gradients(self.recipe, self.task.model)
-            self.optimizer.step()
-            self.schedule.step()
-
-    def _batches(self, n_steps: int) -> Iterator[Tensor]:
-        for rows in batches(self.task.train.n_images, self.recipe.batch_size, n_steps, self.rng):
-            yield rows.to(self.task.device)
+        with tqdm(disable=True) as bar:
+            train_one_epoch(self.task, self.recipe, self.optimizer, self.schedule, self.rng, bar)

@@ -12,9 +12,9 @@ import torch
 
 from bench.images import write_course
 from bench.measure import is_quick, show
-from bench.ours import Trainer, cpu
+from bench.ours import Trainer, cpu, published
 from leuko.data.augment import Pose
-from leuko.data.manifest import make_manifest
+from leuko.data.manifest import survey_data
 from leuko.data.packing import write_pack
 from leuko.models.wbc import WbcNet
 from leuko.training.parts import images_of
@@ -33,10 +33,7 @@ def main() -> None:
             course, pack = Path(folder) / "course", Path(folder) / "pack"
             write_course(course, side=4 * SIDE, cells=n_images, others=1)
             times = [time.perf_counter()]
-            manifest = make_manifest(
-                course, seed=0, val_fraction=0.3, prcc_val_fraction=0.1, prcc_test_fraction=0.1, min_side=16,
-                subsets="folders", subset_seed=0,
-            )  # fmt: skip
+            manifest = survey_data(course, **published().ingest.model_dump()).manifest
             times.append(time.perf_counter())
             cells = manifest[(manifest["set"] == "wbc") & (manifest["part"] == "train")][:n_images]
             files = [course / path for path in cells["path"]]

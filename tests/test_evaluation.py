@@ -18,6 +18,7 @@ from sklearn.metrics import (
 )
 
 from leuko.data.classes import CLASSES
+from leuko.errors import LeukoError
 from leuko.evaluation.calibration import HIGHEST, LOWEST, apply_temperature, expected_calibration_error, fit_temperature
 from leuko.evaluation.scores import HEADLINE, score
 from leuko.models.cam16 import Cam16Net
@@ -145,12 +146,21 @@ def evaluated(project, tmp_path):
     rows.to_csv(test / "rows.csv", index=False)
     torch.manual_seed(0)
     config = {"classes": CLASSES["wbc"], "size": 32, "split": 100, "seed": 0, "temperature": 2.0}
-    save_model(tmp_path / "models/wbc.safetensors", WbcNet(5), {"network": "wbc", **config})
+    save_model(tmp_path / "models/wbc.safetensors", WbcNet(5), {"network": "wbc", "model": "base", **config})
     plus = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), 5)
-    for name in ("control", "wbc_plus"):
-        save_model(tmp_path / f"models/{name}.safetensors", plus, {"network": "wbc_plus", **config})
+    for file, name in (("control", "control"), ("wbc_plus", "plus")):
+        save_model(tmp_path / f"models/{file}.safetensors", plus, {"network": "wbc_plus", "model": name, **config})
     run_stage("evaluate", tmp_path)
     return tmp_path
+
+
+def test_evaluate_refuses_models_that_are_not_what_they_are_taken_for(evaluated, tmp_path):
+    shutil.copytree(evaluated, tmp_path / "project")
+    shutil.copyfile(evaluated / "models/control.safetensors", tmp_path / "project/models/wbc_plus.safetensors")
+    before = (tmp_path / "project/metrics/comparison.json").read_bytes()
+    with pytest.raises(LeukoError, match=r"wbc_plus\.safetensors is not what .* its model is 'control', not 'plus'"):
+        run_stage("evaluate", tmp_path / "project")
+    assert (tmp_path / "project/metrics/comparison.json").read_bytes() == before
 
 
 def test_evaluate_compares_the_models_though_a_class_is_missing(evaluated):

@@ -19,7 +19,7 @@ from leuko.errors import LeukoError
 from leuko.params import Recipe
 from leuko.training.tasks import Part, Task
 
-EVAL_BATCH = 32
+EVAL_BATCH = 16
 
 
 def n_steps_per_epoch(recipe: Recipe, n_images: int) -> int:

@@ -51,7 +51,7 @@ def ours(root: Path) -> Work:
 def main() -> None:
     """Measure."""
     quick = is_quick(__doc__ or "")
-    side, cells, others = (64, 10, 1) if quick else (575, 500, 12)
+    side, cells, others = (64, 10, 1) if quick else (575, 1500, 12)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "course"
         write_course(root, side=side, cells=cells, others=others)

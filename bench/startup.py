@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 def main() -> None:
     """Measure."""
     quick = is_quick(__doc__ or "")
-    rounds = 1 if quick else 5
+    rounds = 1 if quick else 3
     stages = sorted(path.stem for path in (ROOT / "stages").glob("[a-z]*.py"))
     rows: list[list[str | float]] = []
     for stage in stages[:1] if quick else stages:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from leuko.files import whole_file
@@ -25,6 +24,8 @@ def image_grid(path: Path, rows: Sequence[tuple[Caption, Sequence[tuple[Caption,
         path: where to.
         rows: each a caption, at the left, and images with captions, below them: RGB or boolean arrays.
     """
+    from matplotlib.figure import Figure  # not before it is wanted: it takes long to import
+
     n_columns = max((len(images) for _, images in rows), default=1)
     figure = Figure(figsize=(TILE * n_columns + 1.2, (TILE + 0.2) * max(1, len(rows))), layout="constrained")
     axes = figure.subplots(max(1, len(rows)), n_columns, squeeze=False)

@@ -14,7 +14,7 @@ from leuko.runtime import placed
 from leuko.training.parts import images_of
 from leuko.training.sources import Frozen, Joined, Source
 
-BATCH = 32
+BATCH = 16
 
 
 @torch.no_grad()

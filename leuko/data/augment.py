@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,9 @@ class Pose:
     def apply(self, image: Image.Image) -> Image.Image:
         """Turn and mirror a square image; corners are filled with its own reflection, as tissue has no edge."""
         if self.angle:
-            margin = image.width // 2
+            turn = math.radians(self.angle)
+            # As far as the corners reach when turned, and what the interpolation needs beyond.
+            margin = math.ceil(image.width / 2 * (abs(math.cos(turn)) + abs(math.sin(turn)) - 1)) + 3
             padded = np.pad(np.asarray(image), ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
             turned = Image.fromarray(padded).rotate(self.angle, Image.Resampling.BICUBIC)
             image = turned.crop((margin, margin, margin + image.width, margin + image.height))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from leuko.data.augment import Pose
-from leuko.data.images import Pixels, read_rgb, resize
-from leuko.data.packs import read_images, read_rows, release
+from leuko.data.images import read_rgb, resize
+from leuko.data.packs import read_images, read_rows
 from leuko.figures import image_grid
-from leuko.files import reserve, whole_file, write_table
+from leuko.files import whole_file, write_table
 from leuko.parallel import map_images
 
 
@@ -43,26 +45,24 @@ def write_pack(
     table["source"] = table["source"].where(table["source"] != "", table["path"])
 
     with ExitStack() as stack:
-        arrays: dict[str, Pixels] = {}
+        arrays: dict[str, BinaryIO] = {}
         for name, side in sizes.items():
             draft = stack.enter_context(whole_file(folder / f"{name}.npy"))
-            shape = (int(starts[-1]), side, side, 3)
-            arrays[name] = np.lib.format.open_memmap(draft, mode="w+", dtype=np.uint8, shape=shape)
-            with draft.open("r+b") as file:
-                reserve(file.fileno(), draft.stat().st_size)
+            arrays[name] = stack.enter_context(draft.open("wb", buffering=0))
+            header = {"descr": "|u1", "fortran_order": False, "shape": (int(starts[-1]), side, side, 3)}
+            np.lib.format.write_array_header_1_0(arrays[name], header)
+        offsets = {name: file.tell() for name, file in arrays.items()}
 
         def fill(index: int) -> None:
             image = read_rgb(files[index])
             for name, side in sizes.items():
                 resized = resize(image, side)
                 for row, pose in enumerate(poses[index], start=int(starts[index])):
-                    arrays[name][row] = np.asarray(pose.apply(resized))
-                release(arrays[name])
+                    pixels = pose.apply(resized).tobytes()
+                    # At its place, whichever thread is first; through a memory map it would take longer.
+                    os.pwrite(arrays[name].fileno(), pixels, offsets[name] + row * len(pixels))
 
         map_images(fill, range(len(files)), title)
-        for array in arrays.values():
-            assert isinstance(array, np.memmap)
-            array.flush()
     write_table(folder / "rows.csv", table)
 
 

@@ -6,7 +6,6 @@ from math import exp, log
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 N_BINS = 15
@@ -47,6 +46,8 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> 
     Returns:
         The temperature, 0.05 to 20; above 1 if the network is too sure.
     """
+    from scipy.optimize import minimize_scalar  # not before it is wanted: it takes long to import
+
     n_images, n_classes = logits.shape
     doubt = 1 / (n_images + 1)
     targets = (1 - doubt) * np.eye(n_classes)[labels] + doubt / n_classes

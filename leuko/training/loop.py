@@ -20,7 +20,7 @@ from leuko.params import Recipe
 from leuko.training.resume import Checkpoint, trained_state
 from leuko.training.tasks import Part, Task
 
-EVAL_BATCH = 32
+EVAL_BATCH = 16
 
 
 def n_steps_per_epoch(recipe: Recipe, n_images: int) -> int:

@@ -95,7 +95,7 @@ class Images:
     def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor]:
         """Images of shape (image, 3, side, side), float, 0 to 1, stored channels last."""
         index = self.index[rows]
-        flat = self.pixels[index] if views is None else self.pixels[index[:, None], self.lays[views]]
+        flat = self.pixels.index_select(0, index) if views is None else self.pixels[index[:, None], self.lays[views]]
         release(self.array)
         images = flat.view(-1, self.side, self.side, 3).permute(0, 3, 1, 2)
         return (images.float() / 255,)
@@ -160,7 +160,8 @@ class Bank:
     def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor, ...]:
         """The outputs, as `Frozen` gives them."""
         entries = rows * self.n_views if views is None else rows * self.n_views + views
-        outputs = tuple(kept[entries.to(kept.device)].to(self.device).movedim(-1, 1) for kept in self.outputs)
+        chosen = (kept.index_select(0, entries.to(kept.device)) for kept in self.outputs)
+        outputs = tuple(part.to(self.device).movedim(-1, 1) for part in chosen)
         self._release()
         return outputs
 

@@ -66,22 +66,6 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def reserve(file: int, n_bytes: int) -> None:
-    """Make sure of the room for a file that is written through a memory map, where the system can do that.
-
-    Otherwise a full disk would end the process without a word, at the first page without a place.
-
-    Args:
-        file: the number of the open file.
-        n_bytes: its size.
-
-    Raises:
-        OSError: if there is no room.
-    """
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file, 0, n_bytes)
-
-
 def _sync_folder(folder: Path) -> None:
     """Let a new name reach the disk too, where the system can do that."""
     if os.name == "posix":

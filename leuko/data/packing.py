@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -48,10 +48,11 @@ def write_pack(
         arrays: dict[str, BinaryIO] = {}
         for name, side in sizes.items():
             draft = stack.enter_context(whole_file(folder / f"{name}.npy"))
-            arrays[name] = stack.enter_context(draft.open("wb", buffering=0))
+            arrays[name] = stack.enter_context(draft.open("wb"))
             header = {"descr": "|u1", "fortran_order": False, "shape": (int(starts[-1]), side, side, 3)}
             np.lib.format.write_array_header_1_0(arrays[name], header)
         offsets = {name: file.tell() for name, file in arrays.items()}
+        lock = threading.Lock()
 
         def fill(index: int) -> None:
             image = read_rgb(files[index])
@@ -59,8 +60,9 @@ def write_pack(
                 resized = resize(image, side)
                 for row, pose in enumerate(poses[index], start=int(starts[index])):
                     pixels = pose.apply(resized).tobytes()
-                    # At its place, whichever thread is first; through a memory map it would take longer.
-                    os.pwrite(arrays[name].fileno(), pixels, offsets[name] + row * len(pixels))
+                    with lock:  # at its place, whichever thread is first; through a memory map it would take longer
+                        arrays[name].seek(offsets[name] + row * len(pixels))
+                        arrays[name].write(pixels)
 
         map_images(fill, range(len(files)), title)
     write_table(folder / "rows.csv", table)

@@ -5,6 +5,7 @@ A view is one of the eight ways to lay a square picture (the dihedral group D4):
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -19,7 +20,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from leuko.data.packs import release
-from leuko.files import reserve
 
 Network = Callable[..., tuple[Tensor, ...]]
 """From inputs to outputs, the first dimension of each being the image."""
@@ -177,7 +177,9 @@ def _scratch_array(folder: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> 
         OSError: if the file cannot be made, or the disk has no room for it.
     """
     with tempfile.TemporaryFile(dir=folder) as file:
-        reserve(file.fileno(), int(np.prod(shape)) * dtype.itemsize)
+        # Else the system would end the process as soon as it finds no room for a page.
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, int(np.prod(shape)) * dtype.itemsize)
         return np.memmap(file, dtype, "w+", shape=tuple(shape))
 
 

@@ -116,7 +116,7 @@ def train_one_epoch(
         optimizer.step()
         schedule.step()
         with torch.no_grad():
-            totals += torch.stack([losses.sum(), task.scores(outputs, targets).sum()])
+            totals += torch.stack([losses.sum(), task.scores(outputs, targets, losses).sum()])
             step_losses[step - 1] = losses.mean()
         bar.update()
         # Reading a number waits for the device, so it is done seldom, or for somebody who looks on.
@@ -161,10 +161,11 @@ def validate(task: Task, part: Part) -> dict[str, float]:
     values = torch.zeros(2, part.n_images, device=task.device)
     for rows in processes.share(torch.arange(part.n_images, device=task.device)).split(EVAL_BATCH):
         outputs, targets = task.outputs(part, rows)
-        values[:, rows] = torch.stack([task.losses(outputs, targets), task.scores(outputs, targets)])
-    losses, scores = processes.add_up(values)
-    means = {"loss": losses.mean().item(), task.score_name: scores.mean().item()}
-    return means | task.summary(scores, part.labels)
+        losses = task.losses(outputs, targets)
+        values[:, rows] = torch.stack([losses, task.scores(outputs, targets, losses)])
+    all_losses, all_scores = processes.add_up(values)
+    means = {"loss": all_losses.mean().item(), task.score_name: all_scores.mean().item()}
+    return means | task.summary(all_scores, part.labels)
 
 
 @torch.no_grad()

@@ -39,7 +39,7 @@ def main() -> None:
             pipeline = Pipeline(disk / "project", small=True, log=folder / "log")
             for output in OUTPUTS:  # Git has the results of an earlier run
                 shutil.rmtree(pipeline.folder / output, ignore_errors=True)
-            rows = []
+            rows: list[tuple[str, ...]] = []
             for stage in STAGES[: max(map(STAGES.index, tried)) + 1]:
                 if stage in tried:
                     rows += trials(stage, pipeline, folder / "before")

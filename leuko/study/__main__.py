@@ -46,7 +46,9 @@ def main() -> None:
     if options.print_commands:
         _print_commands(grid, options.set)
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # by which schedulers end a job
+    # Schedulers end a job with the first; the second is ignored by what a shell starts in the background.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     try:
         _study(grid, options.set, options.tag)
     except KeyboardInterrupt:

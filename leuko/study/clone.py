@@ -241,7 +241,9 @@ def harvest(cell: Cell, origin: Origin) -> list[str]:
                 reasons.append(files.stderr.decode(errors="replace").strip())
                 continue
             with tarfile.open(fileobj=io.BytesIO(files.stdout)) as archive:
-                archive.extractall(name, filter="data")
+                # As an attribute, since Python before 3.11.4 knows no such argument.
+                archive.extraction_filter = getattr(tarfile, "data_filter", None)
+                archive.extractall(name)
             differences = origin_of_run(Path(name)).differences(origin.of(cell))
             if not differences:
                 keep(Path(name), cell, commit)

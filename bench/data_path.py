@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -35,13 +34,12 @@ def theirs(root: Path) -> Work:
 def ours(root: Path) -> Work:
     """The three stages."""
     folder = root.parent / "project"
+    folder.mkdir()
     settings = published().model_dump(mode="json") | {"data_root": str(root)}
+    (folder / "params.yaml").write_text(yaml.safe_dump(settings))
 
     def run() -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        (folder / "params.yaml").write_text(yaml.safe_dump(settings))
-        with contextlib.chdir(folder):
+        with contextlib.chdir(folder), contextlib.redirect_stdout(None):
             for stage in (ingest, prepare_masks, augment):
                 stage.main()
 

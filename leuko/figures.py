@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from leuko.files import whole_file
 
 INK = "#333333"
-TILE = 1.35
-"""Width and height of an image in a grid, in inches."""
+TILE = 148
+"""Width and height of an image in a grid, in pixels."""
+GAP = 10
+CAPTION = 24
+"""Height of the line below an image, in pixels."""
 
 Caption = str
 
@@ -24,21 +29,34 @@ def image_grid(path: Path, rows: Sequence[tuple[Caption, Sequence[tuple[Caption,
         path: where to.
         rows: each a caption, at the left, and images with captions, below them: RGB or boolean arrays.
     """
-    from matplotlib.figure import Figure  # not before it is wanted: it takes long to import
-
+    large, small = _font(14), _font(11)
     n_columns = max((len(images) for _, images in rows), default=1)
-    figure = Figure(figsize=(TILE * n_columns + 1.2, (TILE + 0.2) * max(1, len(rows))), layout="constrained")
-    axes = figure.subplots(max(1, len(rows)), n_columns, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for line, (left, images) in zip(axes, rows, strict=False):
-        # An axis that is off hides its labels too, so the row's caption is a text beside the first image.
-        line[0].text(-0.08, 0.5, left, transform=line[0].transAxes, ha="right", va="center", fontsize=9, color=INK)
-        for axis, (below, image) in zip(line, images, strict=False):
-            axis.imshow(image, cmap="gray", interpolation="nearest")
-            caption = axis.text(0.5, -0.04, below, transform=axis.transAxes, ha="center", va="top", fontsize=7)
-            caption.set(color=INK, in_layout=False)  # a long caption must not push its neighbours aside
+    margin = 2 * GAP + round(max((large.getlength(left) for left, _ in rows), default=0))
+    size = (margin + n_columns * (TILE + GAP), GAP + len(rows) * (TILE + CAPTION))
+    page = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(page)
+    for row, (left, images) in enumerate(rows):
+        y = GAP + row * (TILE + CAPTION)
+        draw.text((margin - GAP, y + TILE // 2), left, INK, large, anchor="rm")
+        for column, (below, image) in enumerate(images):
+            x = margin + column * (TILE + GAP)
+            page.paste(_tile(image), (x, y))
+            draw.text((x + TILE // 2, y + TILE + CAPTION // 2), below, INK, small, anchor="mm")
     with whole_file(path) as draft:
-        figure.savefig(
-            draft, format="png", dpi=110, facecolor="white", bbox_inches="tight", metadata={"Software": None}
-        )
+        page.save(draft, "PNG")
+
+
+def _tile(image: NDArray[np.generic]) -> Image.Image:
+    """An image in the middle of a white tile; small ones keep their pixels as squares."""
+    picture = Image.fromarray(image).convert("RGB")
+    method = Image.Resampling.NEAREST if max(picture.size) < TILE else Image.Resampling.BILINEAR
+    return ImageOps.pad(picture, (TILE, TILE), method, color="white")
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Matplotlib's font, which knows the letters of many languages; to find it nothing need be imported."""
+    package = find_spec("matplotlib")
+    assert package is not None
+    assert package.origin is not None
+    path = Path(package.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf"
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)

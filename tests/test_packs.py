@@ -52,7 +52,7 @@ def test_a_pack_holds_the_images_of_its_part_resized(packs, images, name, part):
         assert (array.shape, array.dtype) == ((len(rows), side, side, 3), np.uint8)
         for row, file in zip(originals.index, expected["file"], strict=True):
             plain = Image.open(file).convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
-            np.testing.assert_array_equal(array[row], np.asarray(plain))
+            np.testing.assert_allclose(array[row].astype(int), np.asarray(plain).astype(int), atol=1)
 
 
 @pytest.mark.parametrize("name", ["prcc", "cam16"])
@@ -88,10 +88,9 @@ def test_blood_cells_and_held_out_images_come_once(packs, name, part):
 def test_copies_are_their_poses_of_the_resized_original(packs, name):
     rows, array = read_rows(packs / name / "train"), read_images(packs / name / "train", name)
     for row in range(0, len(rows), 4):
-        original = Image.fromarray(array[row])
         for copy in range(row, row + 4):
-            posed = pose_of(rows["pose"][copy]).apply(original)
-            np.testing.assert_array_equal(array[copy], np.asarray(posed))
+            posed = pose_of(rows["pose"][copy]).apply(array[row])
+            np.testing.assert_array_equal(array[copy], posed)
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -273,6 +273,23 @@ def test_an_autoencoder_keeps_the_epoch_of_the_lowest_loss():
     np.testing.assert_allclose(history["val_ssim"], 1 - history["val_loss"], atol=1e-6)
 
 
+@pytest.mark.parametrize("portion", [1, 3, 4])
+def test_batches_in_portions_train_as_whole_ones_do(portion):
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), dtype=np.uint8)
+    part = Part(Images(pixels, np.arange(16), CPU), torch.empty(0), 16)
+    trained = {}
+    for size in (None, portion):
+        torch.manual_seed(0)
+        task = Reconstruction(PrccAutoencoder(), part, part, turn=True)
+        task.portion = size
+        shares = []
+        task.model.register_forward_hook(lambda net, inputs, _, shares=shares: shares.append(len(inputs[0])))
+        fit(task, recipe(batch_size=8, epochs=2, optimizer="sgd"), seed=0, title="test")
+        assert max(shares[:2]) == (size or 8)
+        trained[size] = flat(task.model)
+    torch.testing.assert_close(trained[portion], trained[None], rtol=1e-3, atol=1e-6)
+
+
 def test_equal_seeds_give_equal_weights_and_histories():
     runs = []
     for seed in (0, 0, 1):

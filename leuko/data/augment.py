@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
+
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -19,19 +22,31 @@ class Pose:
     left_right: bool = False
     top_bottom: bool = False
 
-    def apply(self, image: Image.Image) -> Image.Image:
-        """Turn and mirror a square image; corners are filled with its own reflection, as tissue has no edge."""
+    def apply(self, image: Pixels) -> Pixels:
+        """Turn and mirror a square image; corners are filled with its own reflection, as tissue has no edge.
+
+        Args:
+            image: shape (side, side, 3), 0 to 255.
+
+        Returns:
+            An array of the same shape, which may be a view of the image.
+        """
         if self.angle:
-            turn = math.radians(self.angle)
+            cos, sin = (round(f(math.radians(self.angle)), 15) for f in (math.cos, math.sin))
+            centre = len(image) / 2
             # As far as the corners reach when turned, and what the interpolation needs beyond.
-            margin = math.ceil(image.width / 2 * (abs(math.cos(turn)) + abs(math.sin(turn)) - 1)) + 3
-            padded = np.pad(np.asarray(image), ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
-            turned = Image.fromarray(padded).rotate(self.angle, Image.Resampling.BICUBIC)
-            image = turned.crop((margin, margin, margin + image.width, margin + image.height))
+            margin = math.ceil(centre * (abs(cos) + abs(sin) - 1)) + 3
+            padded = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
+            x, y = (centre + margin - centre * (cos + sign * sin) for sign in (-1, 1))
+            lay = (cos, -sin, x, sin, cos, y)  # from places in the turned image to places in the padded one
+            turned = Image.fromarray(padded).transform(
+                image.shape[:2], Image.Transform.AFFINE, lay, Image.Resampling.BICUBIC
+            )
+            image = np.asarray(turned)
         if self.left_right:
-            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            image = image[:, ::-1]
         if self.top_bottom:
-            image = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+            image = image[::-1]
         return image
 
     def __str__(self) -> str:

@@ -37,6 +37,8 @@ SAME = 0.98
 BLOCK = 512
 PAIRS = 4096
 
+NAMED = 4
+"""Of a picture in more images than these, the first of every part and class is named."""
 FINDINGS = {
     "leak": "Pictures in several parts",
     "conflict": "Pictures under several classes",
@@ -169,9 +171,11 @@ def _dropped(rows: pd.DataFrame, conflicts: pd.Series[bool]) -> pd.Series[bool]:
 
 
 def in_words(table: pd.DataFrame) -> dict[str, list[str]]:
-    """The pictures that a table of duplicates names, a line each, by what was found."""
+    """The pictures that a table of duplicates names, a line each, by what was found; of many images only some."""
     lines: dict[str, list[str]] = {finding: [] for finding in FINDINGS}
     for _, images in table.groupby("group"):
-        names = [f"{path} ({part})" for path, part in zip(images["path"], images["part"], strict=True)]
-        lines[images["finding"].iloc[0]].append(f"{images['kind'].iloc[0]}: {' = '.join(names)}")
+        few = images if len(images) <= NAMED else images[~images.duplicated(["part", "class"])]
+        names = " = ".join(f"{path} ({part})" for path, part in zip(few["path"], few["part"], strict=True))
+        more = f" and {len(images) - len(few)} more" if len(few) < len(images) else ""
+        lines[images["finding"].iloc[0]].append(f"{images['kind'].iloc[0]}: {names}{more}")
     return lines

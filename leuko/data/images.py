@@ -195,7 +195,7 @@ def describe_image(content: bytes) -> Probe:
     _load(image)
     if _lies_on_its_side(image):
         width, height = height, width
-    thumbnail = resize(_to_rgb(image), THUMBNAIL_SIDE)
+    thumbnail = _to_rgb(image).resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR)
     return Probe(width, height, hashlib.sha256(content).hexdigest(), thumbnail.tobytes())
 
 
@@ -252,14 +252,22 @@ def _kept(mask: Image.Image) -> NDArray[np.bool_]:
     return kept
 
 
-def resize(image: Image.Image, side: int) -> Image.Image:
-    """Resize to a square with antialiasing (Pillow widens the bilinear filter when it reduces).
+def resize(image: Pixels, side: int) -> Pixels:
+    """Resize to a square with antialiasing: a bilinear filter, widened where it reduces.
+
+    PyTorch does what Pillow does in a third of the time; a few values in a thousand differ by 1.
 
     Args:
-        image: any size.
-        side: the new width and height in pixels.
+        image: shape (height, width, 3), 0 to 255.
+        side: the new height and width in pixels.
 
     Returns:
-        An image of `side` by `side` pixels.
+        Shape (side, side, 3).
     """
-    return image.resize((side, side), Image.Resampling.BILINEAR)
+    import torch  # not before it is wanted: it takes long to import
+    import torch.nn.functional as F
+
+    images = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
+    resized = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
+    pixels: Pixels = resized.permute(0, 2, 3, 1)[0].numpy()
+    return pixels

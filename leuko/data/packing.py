@@ -55,14 +55,14 @@ def write_pack(
         lock = threading.Lock()
 
         def fill(index: int) -> None:
-            image = read_rgb(files[index])
+            image = np.array(read_rgb(files[index]))
             for name, side in sizes.items():
                 resized = resize(image, side)
                 for row, pose in enumerate(poses[index], start=int(starts[index])):
-                    pixels = pose.apply(resized).tobytes()
+                    pixels = np.ascontiguousarray(pose.apply(resized))
                     with lock:  # at its place, whichever thread is first; through a memory map it would take longer
-                        arrays[name].seek(offsets[name] + row * len(pixels))
-                        arrays[name].write(pixels)
+                        arrays[name].seek(offsets[name] + row * pixels.nbytes)
+                        arrays[name].write(pixels.data)
 
         map_images(fill, range(len(files)), title)
     write_table(folder / "rows.csv", table)

@@ -105,19 +105,21 @@ def train_one_epoch(
     views = task.draw_views(drawn.numel(), rng)
     laid = [None] * n_steps if views is None else views.view_as(drawn)
     for step, (batch, lay) in enumerate(zip(drawn, laid, strict=True), start=1):
-        mine = lay if lay is None else processes.share(lay)
-        outputs, targets = task.outputs(task.train, processes.share(batch), mine)
-        losses = task.losses(outputs, targets)
         optimizer.zero_grad(set_to_none=True)
-        (losses.sum() / recipe.batch_size).backward()
+        rows = task.portions(processes.share(batch))
+        lays = [None] * len(rows) if lay is None else task.portions(processes.share(lay))
+        for some_rows, some_lays in zip(rows, lays, strict=True):
+            outputs, targets = task.outputs(task.train, some_rows, some_lays)
+            losses = task.losses(outputs, targets)
+            (losses.sum() / recipe.batch_size).backward()
+            with torch.no_grad():
+                totals += torch.stack([losses.sum(), task.scores(outputs, targets, losses).sum()])
+                step_losses[step - 1] += losses.sum() / len(batch)
         processes.add_up_gradients(task.model)
         clip_gradients(recipe, task.model)
         rates.append(float(schedule.get_last_lr()[0]))
         optimizer.step()
         schedule.step()
-        with torch.no_grad():
-            totals += torch.stack([losses.sum(), task.scores(outputs, targets, losses).sum()])
-            step_losses[step - 1] = losses.mean()
         bar.update()
         # Reading a number waits for the device, so it is done seldom, or for somebody who looks on.
         if step % 100 == 0 or step == n_steps:

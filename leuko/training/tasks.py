@@ -45,6 +45,9 @@ class Task(ABC):
     chosen_by: tuple[str, ...] = ()
     """The columns of the history whose largest values, compared in order, mark the epoch that is kept; epochs equal
     in all of them are told apart by `val_loss`."""
+    portion: int | None = None
+    """How many images of a training batch a CPU takes at a time, the gradients adding up; none for all at once, which
+    batch norm needs. A GPU takes all in any case."""
 
     def __init__(
         self, model: nn.Module, train: Part, val: Part, *, turn: bool = False, compute: Compute | None = None
@@ -58,6 +61,10 @@ class Task(ABC):
     def device(self) -> torch.device:
         """Where the network is."""
         return next(self.model.parameters()).device
+
+    def portions(self, batch: Tensor) -> tuple[Tensor, ...]:
+        """Divide what is known of a batch, dimension 0 being the image, into what is computed at a time."""
+        return batch.split(self.portion) if self.portion and self.device.type == "cpu" else (batch,)
 
     def draw_views(self, n_images: int, rng: torch.Generator) -> Tensor | None:
         """Views for a training batch, or none if images are used as they are."""
@@ -125,6 +132,8 @@ class Reconstruction(Task):
 
     score_name = "ssim"
     data_range = 1.0
+    # The network has no batch norm; its 16 images of 512 x 512 at once would take three times the memory.
+    portion = 4
 
     def targets(self, part: Part, rows: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         """The images themselves."""

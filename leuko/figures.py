@@ -22,12 +22,14 @@ CAPTION = 24
 Caption = str
 
 
-def image_grid(path: Path, rows: Sequence[tuple[Caption, Sequence[tuple[Caption, NDArray[np.generic]]]]]) -> None:
+def image_grid(
+    path: Path, rows: Sequence[tuple[Caption, Sequence[tuple[Caption, NDArray[np.uint8 | np.bool_]]]]]
+) -> None:
     """Write a PNG of images in rows.
 
     Args:
         path: where to.
-        rows: each a caption, at the left, and images with captions, below them: RGB or boolean arrays.
+        rows: each a caption, at the left, and images with captions, below them: RGB arrays, 0 to 255, or boolean ones.
     """
     large, small = _font(14), _font(11)
     n_columns = max((len(images) for _, images in rows), default=1)
@@ -46,7 +48,7 @@ def image_grid(path: Path, rows: Sequence[tuple[Caption, Sequence[tuple[Caption,
         page.save(draft, "PNG")
 
 
-def _tile(image: NDArray[np.generic]) -> Image.Image:
+def _tile(image: NDArray[np.uint8 | np.bool_]) -> Image.Image:
     """An image in the middle of a white tile; small ones keep their pixels as squares."""
     picture = Image.fromarray(image).convert("RGB")
     method = Image.Resampling.NEAREST if max(picture.size) < TILE else Image.Resampling.BILINEAR

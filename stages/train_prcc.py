@@ -39,7 +39,7 @@ def draw_reconstructions(model: nn.Module, test: Part, n_images: int, device: to
     originals, *_ = test.inputs(torch.arange(min(n_images, test.n_images), device=device), None)
     pairs = {"original": originals, "reconstructed": model(originals)}
     rows = [
-        (caption, [("", image) for image in images.permute(0, 2, 3, 1).cpu().numpy()])
+        (caption, [("", image) for image in (255 * images).round().byte().permute(0, 2, 3, 1).cpu().numpy()])
         for caption, images in pairs.items()
     ]
     image_grid(Path("plots/reconstructions.png"), rows)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from leuko.data import duplicates
-from leuko.data.duplicates import as_pixels, fingerprints, same_pictures, standardise
+from leuko.data.duplicates import as_pixels, fingerprints, in_words, same_pictures, standardise
 from leuko.data.images import describe_image, read_rgb
 from leuko.data.manifest import read_manifest, survey_data
 from leuko.data.packs import read_rows
@@ -224,3 +224,12 @@ def test_derived_images_stay_in_their_sources_part(tmp_path_factory, train, test
     assert len(packs) == 9
     for pack in packs:
         assert (part_of[read_rows(pack)["source"]] == pack.name).all()
+
+
+def test_of_a_picture_in_many_images_the_first_of_every_part_and_class_is_named():
+    parts = ["train"] * 4 + ["val", "test"]
+    paths = [f"{number}.jpg" for number in range(6)]
+    table = pd.DataFrame({"group": 1, "finding": "leak", "kind": "exact", "class": "Monocyte"}, index=range(6))
+    table = table.assign(part=parts, path=paths)
+    assert in_words(table)["leak"] == ["exact: 0.jpg (train) = 4.jpg (val) = 5.jpg (test) and 3 more"]
+    assert in_words(table[2:])["leak"] == ["exact: 2.jpg (train) = 3.jpg (train) = 4.jpg (val) = 5.jpg (test)"]

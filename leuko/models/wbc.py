@@ -6,15 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-def conv_block(in_channels: int, out_channels: int, *, pool: bool) -> nn.Sequential:
-    """Convolution 3 x 3, batch norm, ReLU and, if wanted, 2 x 2 max pooling.
-
-    ReLU and max pooling may change places, as neither changes the order of values: the outputs and gradients are the
-    same, and ReLU after pooling has a quarter of the work.
-    """
-    layers = [nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.BatchNorm2d(out_channels)]
-    return nn.Sequential(*layers, *([nn.MaxPool2d(2)] if pool else []), nn.ReLU(inplace=True))
+from leuko.models.layers import ConvBlock
 
 
 def pool_to(features: Tensor, side: int) -> Tensor:
@@ -46,14 +38,14 @@ class WbcNet(nn.Module):
 
     def __init__(self, n_classes: int) -> None:
         super().__init__()
-        self.conv1 = conv_block(3, 64, pool=True)
-        self.conv2 = conv_block(64, 64, pool=True)
-        self.res1 = conv_block(64, 64, pool=False)
-        self.res2 = conv_block(64, 64, pool=False)
-        self.conv3 = conv_block(64, 32, pool=True)
-        self.conv4 = conv_block(32, 16, pool=True)
-        self.res3 = conv_block(16, 16, pool=False)
-        self.res4 = conv_block(16, 16, pool=False)
+        self.conv1 = ConvBlock(3, 64, pool=True)
+        self.conv2 = ConvBlock(64, 64, pool=True)
+        self.res1 = ConvBlock(64, 64, pool=False)
+        self.res2 = ConvBlock(64, 64, pool=False)
+        self.conv3 = ConvBlock(64, 32, pool=True)
+        self.conv4 = ConvBlock(32, 16, pool=True)
+        self.res3 = ConvBlock(16, 16, pool=False)
+        self.res4 = ConvBlock(16, 16, pool=False)
         self.reduce = nn.Conv2d(16, 8, 3, padding=1)
         self.head = nn.Sequential(nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, n_classes))
 

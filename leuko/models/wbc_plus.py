@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leuko.models.cam16 import N_FEATURES, Cam16Net
+from leuko.models.layers import conv3x3, norm_pool
 from leuko.models.prcc import LATENT_CHANNELS
 from leuko.models.wbc import WbcNet, pool_to
 
@@ -31,10 +31,14 @@ class PrccHead(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         """Latents of shape (image, 128, side, side) to (image, class)."""
-        *first, last = self.blocks
-        for block in first:
-            latents = F.max_pool2d(block(latents), 2)
-        values: Tensor = self.linear(torch.flatten(pool_to(last(latents), 4), 1))
+        for number, block in enumerate(self.blocks, start=1):
+            assert isinstance(block, nn.Sequential)
+            conv, relu, norm = block
+            assert isinstance(conv, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            latents = relu(conv3x3(latents, conv.weight, conv.bias))
+            latents = norm_pool(latents, norm) if number < len(self.blocks) else pool_to(norm(latents), 4)
+        values: Tensor = self.linear(torch.flatten(latents, 1))
         return values
 
 

@@ -32,13 +32,12 @@ def theirs(root: Path) -> Work:
 
 
 def ours(root: Path) -> Work:
-    """The three stages."""
-    folder = root.parent / "project"
-    folder.mkdir()
-    settings = published().model_dump(mode="json") | {"data_root": str(root)}
-    (folder / "params.yaml").write_text(yaml.safe_dump(settings))
+    """The three stages, every time in a new folder: what an earlier run wrote, DVC removes before a stage starts."""
+    settings = yaml.safe_dump(published().model_dump(mode="json") | {"data_root": str(root)})
 
     def run() -> None:
+        folder = Path(tempfile.mkdtemp(dir=root.parent))
+        (folder / "params.yaml").write_text(settings)
         with contextlib.chdir(folder), contextlib.redirect_stdout(None):
             for stage in (ingest, prepare_masks, augment):
                 stage.main()

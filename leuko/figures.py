@@ -45,7 +45,7 @@ def image_grid(
             page.paste(_tile(image), (x, y))
             draw.text((x + TILE // 2, y + TILE + CAPTION // 2), below, INK, small, anchor="mm")
     with whole_file(path) as draft:
-        page.save(draft, "PNG")
+        page.save(draft, "PNG", compress_level=3)  # a third of the usual time, a tenth more bytes
 
 
 def _tile(image: NDArray[np.uint8 | np.bool_]) -> Image.Image:

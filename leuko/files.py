@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -32,8 +34,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     draft = path.with_name(f".{path.name}.draft")
     try:
         yield draft
-        with draft.open("rb") as handle:
-            os.fsync(handle.fileno())
+        _sync_file(draft)
         draft.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -47,6 +48,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Give an empty temporary folder beside `path` that takes its place when the block ends without an error.
 
+    Its files reach the disk before its name does; those of many small files that were written without waiting for the
+    disk do so together, which is many times faster than one by one.
+
     Args:
         path: where the folder shall be; missing folders above it are made, and one that is there is replaced.
 
@@ -59,11 +63,46 @@ def whole_folder(path: Path) -> Iterator[Path]:
     draft.mkdir()
     try:
         yield draft
+        for file in draft.rglob("*"):
+            if file.is_file():
+                _sync_file(file)
         shutil.rmtree(path, ignore_errors=True)
         draft.rename(path)
         _sync_folder(path.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def written_meanwhile(files: Sequence[BinaryIO]) -> Iterator[None]:
+    """Let what a block writes into files reach the disk while the block goes on, so that nobody waits at its end.
+
+    Args:
+        files: open files.
+
+    Raises:
+        OSError: at the end of the block, if the disk did not take something.
+    """
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.wait(0.2):
+            for file in files:
+                os.fsync(file.fileno())
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        try:
+            yield
+        finally:
+            done.set()
+        writing.result()
+
+
+def _sync_file(path: Path) -> None:
+    """Let what was written to a file reach the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from leuko.memory import keep_freed_memory
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -34,6 +36,7 @@ def map_images(
     Returns:
         The results in the order of the items. The first error ends the work and is raised.
     """
+    keep_freed_memory()
     with ThreadPoolExecutor(n_cores()) as pool:
         try:
             results = pool.map(function, items)

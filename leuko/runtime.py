@@ -1,15 +1,13 @@
-"""The machine: what computes, with how many threads and processes, how memory is kept, where chance comes from."""
+"""The machine: what computes, with how many threads and processes, where chance comes from."""
 
 from __future__ import annotations
-
-import ctypes
-import platform
 
 import torch
 from torch import nn
 
 from leuko import processes
 from leuko.errors import LeukoError
+from leuko.memory import keep_freed_memory
 from leuko.params import Compute
 
 
@@ -29,7 +27,7 @@ def set_up(device: str, compute: Compute, seed: int) -> torch.device:
     Raises:
         LeukoError: if the device is not there.
     """
-    _keep_freed_memory()
+    keep_freed_memory()
     if compute.threads != "auto":
         torch.set_num_threads(compute.threads)
     torch.manual_seed(seed)
@@ -54,19 +52,3 @@ def half_precision(device: torch.device, precision: str) -> torch.autocast:
 def placed(model: nn.Module, device: torch.device) -> nn.Module:
     """Move a network to a device, its weights laid out as convolutions compute fastest: channels last."""
     return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-def _keep_freed_memory() -> None:
-    """Let the C library keep freed memory for the next step instead of handing it back to the system.
-
-    A training step frees and allocates hundreds of megabytes. By default glibc returns such blocks at once, and the
-    kernel clears every page anew: 40 % of the time of a step on a CPU. Elsewhere than on Linux with glibc, nothing
-    is done.
-    """
-    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
-        return
-    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4
-    libc = ctypes.CDLL(None)
-    libc.mallopt(m_mmap_max, 0)
-    libc.mallopt(m_trim_threshold, 2**31 - 1)
-    libc.mallopt(m_top_pad, 2**28)

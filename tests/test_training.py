@@ -1,9 +1,9 @@
 """The training loop, on tasks small enough to see through."""
 
 import copy
-import re
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Callable
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,10 +109,9 @@ def _load(image: Image.Image) -> None:
 
 def _upright(image: Image.Image) -> Image.Image:
     """The image as its EXIF orientation says it should be seen; a damaged EXIF block is ignored."""
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:
-        return image
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)  # else it would copy the image even where nothing is to be done
+    return image
 
 
 def _lies_on_its_side(image: Image.Image) -> bool:
@@ -145,7 +145,18 @@ def _converted(image: Image.Image) -> Image.Image:
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
         layered = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layered).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _laid_upright(content: bytes) -> Image.Image:
+    """Decode a whole image, of whatever mode, and lay it upright.
+
+    Raises:
+        UnreadableImageError: if it cannot be used.
+    """
+    image = _open(content)
+    _load(image)
+    return _upright(image)
 
 
 def _decoded(content: bytes) -> Image.Image:
@@ -154,9 +165,7 @@ def _decoded(content: bytes) -> Image.Image:
     Raises:
         UnreadableImageError: if it cannot be used.
     """
-    image = _open(content)
-    _load(image)
-    return _to_rgb(_upright(image))
+    return _to_rgb(_laid_upright(content))
 
 
 def probe_image(path: Path) -> Probe:
@@ -212,7 +221,7 @@ def probe_mask(path: Path) -> MaskProbe:
         UnreadableImageError: if it cannot be used.
     """
     content = _content(path)
-    kept = _kept(_decoded(content))
+    kept = _kept(content)
     return MaskProbe(kept.shape[1], kept.shape[0], hashlib.sha256(content).hexdigest(), float(kept.mean()))
 
 
@@ -243,12 +252,19 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     Raises:
         UnreadableImageError: if it cannot be used.
     """
-    return _kept(read_rgb(path))
+    return _kept(_content(path))
 
 
-def _kept(mask: Image.Image) -> NDArray[np.bool_]:
-    """Where a mask keeps the image."""
-    kept: NDArray[np.bool_] = np.asarray(mask.convert("L")) >= 128
+def _kept(content: bytes) -> NDArray[np.bool_]:
+    """Where the mask that a file's content holds keeps the image.
+
+    Raises:
+        UnreadableImageError: if it cannot be used.
+    """
+    mask = _laid_upright(content)
+    if mask.mode != "L" or "transparency" in mask.info:
+        mask = _to_rgb(mask).convert("L")
+    kept: NDArray[np.bool_] = np.asarray(mask) >= 128
     return kept
 
 

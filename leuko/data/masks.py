@@ -15,7 +15,6 @@ from PIL import Image
 from leuko.data.images import read_mask, read_rgb
 from leuko.data.manifest import COLUMNS
 from leuko.figures import image_grid
-from leuko.files import write_bytes
 from leuko.parallel import map_images
 
 
@@ -53,11 +52,13 @@ def plan_masks(manifest: pd.DataFrame, root: Path, cam16: str, seed: int) -> pd.
     masked = manifest[manifest["mask"] != ""]
     labels = {"both": ("normal", "tumor"), "tumor": ("tumor",), "none": ()}[cam16]
     masked = masked[(masked["set"] == "wbc") | masked["class"].isin(labels)].reset_index(drop=True)
-    keeps = map_images(lambda path: bool(read_mask(root / path).any()), list(masked["mask"]), "reading masks")
-    masked["kept"] = np.array(keeps, dtype=bool)  # the type holds for no masks at all, too
+    normal = masked["class"] == "normal"  # other empty masks have been refused by ingest
+    keeps = map_images(lambda path: bool(read_mask(root / path).any()), list(masked["mask"][normal]), "reading masks")
+    masked["kept"] = True
+    masked.loc[normal, "kept"] = np.array(keeps, dtype=bool)
 
     lenders = masked[(masked["class"] == "tumor") & masked["kept"]]["mask"].to_numpy()
-    borrows = (masked["class"] == "normal") & ~masked["kept"]
+    borrows = normal & ~masked["kept"]
     if len(lenders):
         draws = np.random.default_rng([seed, 0]).permutation(np.arange(borrows.sum()) % len(lenders))
         masked.loc[borrows, "mask"] = lenders[draws]
@@ -66,12 +67,12 @@ def plan_masks(manifest: pd.DataFrame, root: Path, cam16: str, seed: int) -> pd.
 
 
 def write_masked(plan: pd.DataFrame, root: Path, folder: Path, fill: Sequence[int]) -> pd.DataFrame:
-    """Write the masked copies as PNG files and describe them.
+    """Write the masked copies as packed TIFF files, which take a tenth of the time of PNG, and describe them.
 
     Args:
         plan: what `plan_masks` chose.
         root: the data root.
-        folder: where the copies go, in a folder per set and class.
+        folder: where the copies go, in a folder per set and class; of `whole_folder`.
         fill: RGB colour of what a mask hides, 0 to 255.
 
     Returns:
@@ -84,9 +85,10 @@ def write_masked(plan: pd.DataFrame, root: Path, folder: Path, fill: Sequence[in
         if mask.shape[::-1] != image.size:  # only a borrowed mask can differ in size
             mask = np.asarray(Image.fromarray(mask).resize(image.size, Image.Resampling.NEAREST))
         content = io.BytesIO()
-        apply_mask(image, mask, fill).save(content, "PNG", compress_level=1)
-        path = Path(row["set"]) / row["class"] / f"{Path(row['path']).stem}.png"
-        write_bytes(folder / path, content.getvalue())
+        apply_mask(image, mask, fill).save(content, "TIFF", compression="packbits")
+        path = Path(row["set"]) / row["class"] / f"{Path(row['path']).stem}.tif"
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content.getvalue())
         return path.as_posix(), hashlib.sha256(content.getvalue()).hexdigest()
 
     written = map_images(write, [row for _, row in plan.iterrows()], "masking images")

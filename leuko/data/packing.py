@@ -15,7 +15,7 @@ from leuko.data.augment import Pose
 from leuko.data.images import read_rgb, resize
 from leuko.data.packs import read_images, read_rows
 from leuko.figures import image_grid
-from leuko.files import whole_file, write_table
+from leuko.files import whole_file, write_table, written_meanwhile
 from leuko.parallel import map_images
 
 
@@ -64,7 +64,8 @@ def write_pack(
                         arrays[name].seek(offsets[name] + row * pixels.nbytes)
                         arrays[name].write(pixels.data)
 
-        map_images(fill, range(len(files)), title)
+        with written_meanwhile(list(arrays.values())):
+            map_images(fill, range(len(files)), title)
     write_table(folder / "rows.csv", table)
 
 

@@ -56,6 +56,27 @@ def add_up(values: Tensor) -> Tensor:
     return values
 
 
+def block(items: Tensor) -> Tensor:
+    """This process's part of what all processes have, cut along dimension 0 into as many equal parts."""
+    return items.chunk(dist.get_world_size())[dist.get_rank()] if dist.is_initialized() else items
+
+
+def gather(part: Tensor) -> Tensor:
+    """Put the processes' parts together again, as `block` cuts them."""
+    if not dist.is_initialized():
+        return part
+    whole = part.new_empty(count() * len(part), *part.shape[1:])
+    dist.all_gather_into_tensor(whole, part.contiguous())
+    return whole
+
+
+def all_agree(answer: bool, device: torch.device) -> bool:
+    """Whether all processes say yes, so that all take the same way."""
+    if not dist.is_initialized():
+        return answer
+    return bool(add_up(torch.tensor(float(answer), device=device)) == count())
+
+
 def add_up_gradients(model: nn.Module) -> None:
     """Add the processes' gradients: afterwards all have the whole batch's, in one exchange."""
     if dist.is_initialized():

@@ -62,6 +62,50 @@ def test_two_processes_train_as_one_and_write_once(workspace, name):
     assert any(not torch.equal(first[key], second[key]) for key in first)
 
 
+BANK = """
+import sys
+from pathlib import Path
+import numpy as np, torch
+from leuko import processes
+from leuko.training.sources import Bank, Frozen, Images, banked
+
+device = processes.join("cpu")
+pixels = np.random.default_rng(0).integers(0, 256, (37, 8, 8, 3), dtype=np.uint8)
+n_encoded = 0
+
+def network(images):
+    global n_encoded
+    n_encoded += len(images)
+    return (images * 2).half(), images.mean((1, 2, 3))[:, None]
+
+frozen = Frozen(network, Images(pixels, np.arange(37), device))
+banks = [Bank(frozen, 8), Bank(frozen, 1, Path())]
+n_for_banks = n_encoded - 2  # one image was for the shapes, of either
+# The first process has no room for it: then neither keeps anything, instead of one waiting for the other.
+room = 0 if processes.is_first() else 1
+live = banked(frozen, n_views=1, n_uses=100, bank_gb=room, scratch=Path("missing"))
+assert live is frozen
+rank = int(processes.block(torch.arange(processes.count())))
+torch.save([n_for_banks, *(part for bank in banks for part in bank.outputs)], f"{rank}.pt")
+"""
+
+
+def test_processes_share_the_encoding_and_all_have_the_whole(tmp_path):
+    (tmp_path / "bank.py").write_text(BANK)
+    (tmp_path / "one").mkdir()
+    for folder, command in ((tmp_path / "one", ()), (tmp_path, TORCHRUN)):
+        done = launch(folder, *command, str(tmp_path / "bank.py"))
+        assert done.returncode == 0, done.stderr
+    n_encoded, *expected = torch.load(tmp_path / "one/0.pt")
+    assert n_encoded == 304 + 48  # 37 images in eight views and in one, both rounded up to whole chunks of 16
+    for rank in range(2):
+        n_shared, *kept = torch.load(tmp_path / f"{rank}.pt")
+        assert n_shared == 160 + 32
+        assert len(kept) == len(expected) == 4
+        for part, whole in zip(kept, expected, strict=True):
+            assert torch.equal(part, whole)
+
+
 def test_one_process_is_left_as_it_is():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     processes.join_batch_norms(net)
@@ -71,3 +115,5 @@ def test_one_process_is_left_as_it_is():
     values = torch.arange(5)
     assert torch.equal(processes.share(values), values)
     assert torch.equal(processes.add_up(values.clone()), values)
+    assert torch.equal(processes.gather(processes.block(values)), values)
+    assert [processes.all_agree(answer, torch.device("cpu")) for answer in (True, False)] == [True, False]

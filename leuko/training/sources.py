@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from leuko import processes
 from leuko.data.packs import release
 
 Network = Callable[..., tuple[Tensor, ...]]
@@ -122,7 +123,7 @@ class Frozen:
 
 
 class Bank:
-    """A frozen network's outputs, computed once for every image and view.
+    """A frozen network's outputs, computed once for every image and view; of several processes each computes a share.
 
     They are kept channels last, as convolutions want them, in memory or in a memory-mapped file without a name, which
     is gone when the process ends, however it ends.
@@ -133,7 +134,7 @@ class Bank:
         scratch: the folder of the file; none for the memory of the device.
 
     Raises:
-        OSError: if the file cannot be made, or the disk has no room for it.
+        OSError: if the file cannot be made, or the disk has no room for it, in this process or another.
     """
 
     def __init__(self, frozen: Frozen, n_views: int, scratch: Path | None = None) -> None:
@@ -143,18 +144,21 @@ class Bank:
         views = torch.arange(n_views, device=frozen.device).repeat(frozen.n_rows)
         samples = [part.movedim(1, -1) for part in frozen(rows[:1], None)]
         shapes = [(len(rows), *sample.shape[1:]) for sample in samples]
+        kinds = [(shape, sample.cpu().numpy().dtype) for shape, sample in zip(shapes, samples, strict=True)]
+        self.arrays = _scratch_arrays(scratch, kinds, frozen.device) if scratch else []
         if scratch:
-            dtypes = [sample.cpu().numpy().dtype for sample in samples]
-            self.arrays = [_scratch_array(scratch, *kind) for kind in zip(shapes, dtypes, strict=True)]
             self.outputs = [torch.from_numpy(array) for array in self.arrays]
         else:
-            self.arrays = []
             self.outputs = [sample.new_empty(shape) for sample, shape in zip(samples, shapes, strict=True)]
-        for start in tqdm(range(0, len(rows), CHUNK), "encoding", unit="batch", leave=False, disable=None):
-            chunk = slice(start, start + CHUNK)
-            outputs = frozen(rows[chunk], views[chunk] if n_views > 1 else None)
+        per_round = CHUNK * processes.count()
+        starts = range(0, len(rows), per_round)
+        shown = None if processes.is_first() else True
+        for start in tqdm(starts, "encoding", unit="batch", leave=False, disable=shown):
+            # The last round goes on from the beginning, so that every process always has a whole chunk.
+            at = processes.block(torch.arange(start, start + per_round, device=frozen.device) % len(rows))
+            outputs = frozen(rows[at], views[at] if n_views > 1 else None)
             for kept, part in zip(self.outputs, outputs, strict=True):
-                kept[chunk] = part.movedim(1, -1)
+                kept[start : start + per_round] = processes.gather(part.movedim(1, -1))[: len(rows) - start]
             self._release()
 
     def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor, ...]:
@@ -170,17 +174,32 @@ class Bank:
             release(array)
 
 
-def _scratch_array(folder: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An array in a file without a name.
+def _scratch_arrays(
+    folder: Path, kinds: Sequence[tuple[Sequence[int], np.dtype[Any]]], device: torch.device
+) -> list[NDArray[Any]]:
+    """Arrays of given shapes and types, each in a file without a name.
 
     Raises:
-        OSError: if the file cannot be made, or the disk has no room for it.
+        OSError: if a file cannot be made, or would take more than half of the free disk, in this process or another.
     """
-    with tempfile.TemporaryFile(dir=folder) as file:
-        # Else the system would end the process as soon as it finds no room for a page.
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, int(np.prod(shape)) * dtype.itemsize)
-        return np.memmap(file, dtype, "w+", shape=tuple(shape))
+    arrays: list[NDArray[Any]] = []
+    error = OSError(f"there is no room for scratch files in {folder}")
+    n_bytes = sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in kinds)
+    try:
+        # What is written later, models above all, needs room on the disk too.
+        if n_bytes > shutil.disk_usage(folder).free / 2:
+            raise error
+        for shape, dtype in kinds:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                # Else the system would end the process as soon as it finds no room for a page.
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, int(np.prod(shape)) * dtype.itemsize)
+                arrays.append(np.memmap(file, dtype, "w+", shape=tuple(shape)))
+    except OSError as own:
+        error = own
+    if not processes.all_agree(len(arrays) == len(kinds), device):
+        raise error
+    return arrays
 
 
 def banked(frozen: Frozen, *, n_views: int, n_uses: int, bank_gb: float, scratch: Path) -> Frozen | Bank:
@@ -203,12 +222,10 @@ def banked(frozen: Frozen, *, n_views: int, n_uses: int, bank_gb: float, scratch
     n_bytes = n_entries * sum(part.nbytes for part in sample)
     on_gpu = frozen.device.type == "cuda"
     room = torch.cuda.mem_get_info(frozen.device)[0] / 2 if on_gpu else bank_gb * 1e9
-    if n_bytes <= room:
+    if processes.all_agree(n_bytes <= room, frozen.device):
         return Bank(frozen, n_views)
-    # What is written later, models above all, needs room on the disk too.
     with suppress(OSError):
-        if n_bytes <= shutil.disk_usage(scratch).free / 2:
-            return Bank(frozen, n_views, scratch)
+        return Bank(frozen, n_views, scratch)
     return frozen
 
 

@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable
 
@@ -20,7 +21,9 @@ from leuko.data.classes import CLASSES
 from leuko.errors import LeukoError
 from leuko.models.build import load_model
 from leuko.models.cam16 import Cam16Net
+from leuko.models.layers import ConvBlock
 from leuko.models.prcc import PrccAutoencoder
+from leuko.models.wbc import pool_to
 from leuko.models.wbc_plus import WbcPlusNet
 from leuko.params import Compute, Recipe, load_params
 from leuko.runtime import set_up
@@ -203,6 +206,24 @@ def test_the_loop_clips_every_step(clip, measure):
 
 
 # Learning.
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch's compiler needs a C++ compiler on a CPU")
+def test_a_compiled_training_is_the_same_up_to_rounding():
+    histories = []
+    for compiled in (True, False):
+        torch.manual_seed(0)
+        # What the networks are made of: their own layers, and maps that are enlarged.
+        net = nn.Sequential(ConvBlock(3, 4, pool=True), Enlarged(), nn.Flatten(), nn.Linear(4 * 8 * 8, 2))
+        compute = Compute(threads="auto", processor="native", precision="float32", compile=compiled)
+        task = Classification(net, part_of([0, 1] * 12), part_of([0, 1] * 5, seed=1), compute=compute)
+        histories.append(fit(task, recipe(epochs=2), seed=0, title="test"))
+    pd.testing.assert_frame_equal(*histories, rtol=1e-4)
+
+
+class Enlarged(nn.Module):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return pool_to(maps, 8)
 
 
 @pytest.mark.parametrize("turn", [False, True])

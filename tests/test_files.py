@@ -15,7 +15,7 @@ from PIL import Image
 
 from leuko.errors import LeukoError, run
 from leuko.figures import image_grid
-from leuko.files import whole_file, whole_folder, write_bytes, write_json, write_table
+from leuko.files import whole_file, whole_folder, write_bytes, write_json, write_table, written_meanwhile
 from leuko.parallel import map_images, n_cores
 
 
@@ -72,14 +72,49 @@ def test_what_a_killed_run_left_half_written_is_no_obstacle(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
-def test_a_full_disk_is_reported_with_the_file_that_it_had_no_room_for(tmp_path):
+@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+def test_a_full_disk_is_reported_with_what_it_had_no_room_for(tmp_path, whole):
     def stage() -> None:
-        with whole_file(tmp_path / "a/file.txt"), Path("/dev/full").open("wb", buffering=0) as full:
+        with whole(tmp_path / "a/file.txt"), Path("/dev/full").open("wb", buffering=0) as full:
             full.write(b"content")
 
     with pytest.raises(SystemExit) as caught:
         run(stage)
     assert re.fullmatch(r"\n.*file\.txt: No space left on device\. Make room, then .*", str(caught.value.code))
+
+
+def test_files_reach_the_disk_while_they_are_filled(tmp_path, monkeypatch):
+    flushed = threading.Event()
+    monkeypatch.setattr("os.fsync", lambda _: flushed.set())
+    with (tmp_path / "file").open("wb") as file, written_meanwhile([file]):
+        file.write(b"content")
+        assert flushed.wait(10)
+
+
+def test_what_the_disk_did_not_take_meanwhile_is_an_error_at_the_end(tmp_path, monkeypatch):
+    tried = threading.Event()
+
+    def full(_: int) -> None:
+        tried.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with (
+        pytest.raises(OSError, match="No space left"),
+        (tmp_path / "file").open("wb") as file,
+        written_meanwhile([file]),
+    ):
+        assert tried.wait(10)
+
+
+def test_a_folders_files_reach_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr("leuko.files._sync_file", lambda path: flushed.append((path.name, (tmp_path / "a").exists())))
+    with whole_folder(tmp_path / "a") as draft:
+        (draft / "b").mkdir()
+        (draft / "b/c.txt").touch()
+        (draft / "d.txt").touch()
+    assert sorted(flushed) == [("c.txt", False), ("d.txt", False)]
 
 
 def test_a_file_that_must_not_be_read_is_reported_without_traceback():

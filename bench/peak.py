@@ -36,6 +36,7 @@ def main() -> None:
         maps = torch.rand(BATCH, channels, width, width).contiguous(memory_format=torch.channels_last)
         weights = torch.rand(channels, channels, 3, 3).contiguous(memory_format=torch.channels_last)
         name = f"convolution, {channels} channels, {width} x {width}"
+        # Defaults bind this turn's values; mypy cannot tell the type of such a lambda.
         tasks[name] = lambda maps=maps, weights=weights: F.conv2d(maps, weights, padding=1)  # type: ignore[misc]
         amounts[name] = 2 * maps.numel() * channels * 9
     net = placed(WbcNet(5).train(), device)

@@ -51,4 +51,5 @@ def half_precision(device: torch.device, precision: str) -> torch.autocast:
 
 def placed(model: nn.Module, device: torch.device) -> nn.Module:
     """Move a network to a device, its weights laid out as convolutions compute fastest: channels last."""
+    # PyTorch's stubs lack this way of calling `to`.
     return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

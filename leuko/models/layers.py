@@ -32,6 +32,7 @@ def conv3x3(images: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
     """
     trained = torch.is_grad_enabled() and weight.requires_grad
     if trained and SLOW_CHANNELS_LAST and _in_full_precision(images, weight) and images.shape[-1] >= LARGE:
+        # `Function.apply` has no types in PyTorch, here and below.
         result: Tensor = _LargeConvolution.apply(images, weight)  # type: ignore[no-untyped-call]
         return result if bias is None else result + bias[:, None, None]
     return F.conv2d(images, weight, bias, padding=1)
@@ -91,7 +92,7 @@ class ConvBlock(nn.Sequential):
     def forward(self, images: Tensor) -> Tensor:
         """Images of shape (image, in_channels, height, width) to out_channels, of the same or of half the sides."""
         if not self.training:
-            result: Tensor = super().forward(images)  # type: ignore[no-untyped-call]
+            result: Tensor = super().forward(images)  # type: ignore[no-untyped-call]  # nor has Sequential
             return result
         conv, norm, *_ = self
         assert isinstance(conv, nn.Conv2d)

@@ -16,13 +16,13 @@ from bench import straightforward
 from bench.images import write_course
 from bench.measure import Contender, Work, is_quick, median_ratio, race, show
 from bench.ours import cpu, published
-from leuko.data.augment import Pose
-from leuko.data.packing import write_pack
-from leuko.models.cam16 import Cam16Net
-from leuko.runtime import placed
+from leuko.models.tissue import Cam16Net
+from leuko.packs.augmentation import Pose
+from leuko.packs.writing import write_pack
+from leuko.training.device import to_device
+from leuko.training.inputs import FeatureCache, FrozenEncoder
 from leuko.training.loop import fit
 from leuko.training.parts import images_of
-from leuko.training.sources import Bank, Frozen
 from leuko.training.tasks import Classification, Part
 
 
@@ -45,7 +45,7 @@ def ours(files: Sequence[Path], side: int) -> Work:
 
     def run() -> None:
         model = Cam16Net(freeze=True)
-        placed(model, device).train()
+        to_device(model, device).train()
 
         def features(pixels: Tensor) -> tuple[Tensor]:
             return (model.backbone_features(pixels),)
@@ -53,8 +53,8 @@ def ours(files: Sequence[Path], side: int) -> Work:
         rows = pd.DataFrame({"class": "", "subset": 0, "path": [file.name for file in files], "source": ""})
         write_pack(folder, rows, files, [[Pose()]] * len(files), {"cam16": side}, "packing")
         images = images_of(folder, "cam16", np.arange(len(files)), device)
-        part = Part(Bank(Frozen(features, images), n_views=1), torch.arange(len(files)) % 2, len(files))
-        task = Classification(nn.Sequential(model.funnel, model.classify), part, part)
+        part = Part(FeatureCache(FrozenEncoder(features, images), n_views=1), torch.arange(len(files)) % 2, len(files))
+        task = Classification(nn.Sequential(model.bottleneck, model.head), part, part)
         fit(task, published().cam16, seed=0, title="CAM16")
 
     return run

@@ -11,11 +11,11 @@ from torch import nn
 
 from bench.measure import Work, is_quick, show
 from bench.ours import published
-from leuko.models.cam16 import Cam16Net
-from leuko.models.prcc import PrccAutoencoder
-from leuko.models.wbc import WbcNet
-from leuko.models.wbc_plus import WbcPlusNet
-from leuko.runtime import half_precision, placed, set_up
+from leuko.models.autoencoder import PrccAutoencoder
+from leuko.models.base import WbcNet
+from leuko.models.plus import WbcPlusNet
+from leuko.models.tissue import Cam16Net
+from leuko.training.device import autocast, set_up, to_device
 
 BATCH = 16
 N_TRAIN = 8447 + 842
@@ -45,7 +45,7 @@ def main() -> None:
         ("WBC+", plus, (images, latents, features)),
         ("autoencoder", PrccAutoencoder(), (large,)),
     ):
-        step = _step(placed(model, device).train(), inputs)
+        step = _step(to_device(model, device).train(), inputs)
         speed = BATCH / _seconds(step, 3 if quick else 100)
         bound = bandwidth / MOVED[name] if name in MOVED else ""
         training = EPOCHS[name] * N_TRAIN / speed if name in EPOCHS else ""
@@ -60,7 +60,7 @@ def _step(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Work:
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        with half_precision(inputs[0].device, "auto"):
+        with autocast(inputs[0].device, "auto"):
             outputs = model(*inputs)
         outputs.float().square().mean().backward()
         optimizer.step()

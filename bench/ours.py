@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from leuko.params import Params, load_params
-from leuko.runtime import placed, set_up
+from leuko.core.params import Params, load_params
+from leuko.training.device import set_up, to_device
 from leuko.training.loop import make_optimizer, make_schedule, train_one_epoch
 from leuko.training.tasks import Classification, Part
 
@@ -37,7 +37,7 @@ class Trainer:
 
     def __init__(self, model: nn.Module, part: Part) -> None:
         self.recipe = published().wbc
-        self.task = Classification(placed(model, part.labels.device).train(), part, part)
+        self.task = Classification(to_device(model, part.labels.device).train(), part, part)
         self.optimizer = make_optimizer(self.recipe, model)
         self.schedule = make_schedule(self.recipe, self.optimizer, N_STEPS)
         self.rng = torch.Generator().manual_seed(0)

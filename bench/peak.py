@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.measure import is_quick, show
 from bench.ours import cpu
-from leuko.models.wbc import WbcNet
-from leuko.runtime import placed
+from leuko.models.base import WbcNet
+from leuko.training.device import to_device
 
 BATCH = 16
 
@@ -39,7 +39,7 @@ def main() -> None:
         # Defaults bind this turn's values; mypy cannot tell the type of such a lambda.
         tasks[name] = lambda maps=maps, weights=weights: F.conv2d(maps, weights, padding=1)  # type: ignore[misc]
         amounts[name] = 2 * maps.numel() * channels * 9
-    net = placed(WbcNet(5).train(), device)
+    net = to_device(WbcNet(5).train(), device)
     images = torch.rand(BATCH, 3, side, side).contiguous(memory_format=torch.channels_last)
 
     def forward_backward() -> None:

@@ -79,11 +79,11 @@ class Pipeline:
         return path.read_bytes() if path.exists() else b""
 
     def leftovers(self) -> list[str]:
-        """Files that are neither of Git nor outputs: drafts, kept states and the like."""
+        """Files that are neither of Git nor outputs: temporary files, kept states and the like."""
         places = [self.folder / name for name in ("data", "models", "metrics", "plots", "reports", ".resume")]
         files = [path for place in places for path in place.rglob("*") if path.is_file()]
         return [
-            str(path.relative_to(self.folder)) for path in files if ".draft" in str(path) or ".resume" in path.parts
+            str(path.relative_to(self.folder)) for path in files if ".temporary" in str(path) or ".resume" in path.parts
         ]
 
 

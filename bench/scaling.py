@@ -13,10 +13,10 @@ import torch
 from bench.images import write_course
 from bench.measure import is_quick, show
 from bench.ours import Trainer, cpu, published
-from leuko.data.augment import Pose
 from leuko.data.manifest import survey_data
-from leuko.data.packing import write_pack
-from leuko.models.wbc import WbcNet
+from leuko.models.base import WbcNet
+from leuko.packs.augmentation import Pose
+from leuko.packs.writing import write_pack
 from leuko.training.parts import images_of
 from leuko.training.tasks import Part
 

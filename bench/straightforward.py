@@ -86,12 +86,12 @@ class Tissue(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.backbone = ResNet18().requires_grad_(False)
-        self.funnel = _funnel()
+        self.bottleneck = _funnel()
         self.classify = nn.Linear(5, 2)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images to logits."""
-        logits: Tensor = self.classify(self.funnel(self.backbone(images)))
+        logits: Tensor = self.classify(self.bottleneck(self.backbone(images)))
         return logits
 
 

@@ -8,8 +8,8 @@ import torch
 from bench import straightforward
 from bench.measure import Contender, Work, is_quick, median_ratio, race, show
 from bench.ours import Trainer, cpu
-from leuko.models.wbc import WbcNet
-from leuko.training.sources import Images
+from leuko.models.base import WbcNet
+from leuko.training.inputs import Images
 from leuko.training.tasks import Part
 
 BATCH = 16

@@ -15,14 +15,14 @@ from bench import straightforward
 from bench.images import write_course
 from bench.measure import Contender, Work, is_quick, median_ratio, race, show
 from bench.ours import Trainer, cpu, published
-from leuko.data.augment import Pose
-from leuko.data.packing import write_pack
-from leuko.models.cam16 import Cam16Net
-from leuko.models.prcc import PrccAutoencoder
-from leuko.models.wbc_plus import WbcPlusNet
-from leuko.runtime import placed
+from leuko.models.autoencoder import PrccAutoencoder
+from leuko.models.plus import WbcPlusNet
+from leuko.models.tissue import Cam16Net
+from leuko.packs.augmentation import Pose
+from leuko.packs.writing import write_pack
+from leuko.training.device import to_device
+from leuko.training.inputs import Concat, FeatureCache, FrozenEncoder
 from leuko.training.parts import images_of
-from leuko.training.sources import Bank, Frozen, Joined
 from leuko.training.tasks import Part
 
 BATCH = 16
@@ -65,7 +65,7 @@ def once(files: Sequence[Path], quick: bool) -> Work:
 def network() -> WbcPlusNet:
     """WBC+ around networks that were never trained, as a stage sets it up."""
     model = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True)).eval()
-    placed(model, cpu())
+    to_device(model, cpu())
     return model
 
 
@@ -76,8 +76,8 @@ def part_of(model: WbcPlusNet, files: Sequence[Path], quick: bool) -> Part:
     rows = pd.DataFrame({"class": "", "subset": 0, "path": [file.name for file in files], "source": ""})
     write_pack(folder, rows, files, [[Pose()]] * len(files), sizes(quick), "packing")
     images = {name: images_of(folder, name, np.arange(len(files)), device) for name in sizes(quick)}
-    bank = Bank(Frozen(model.encode, images["prcc"], images["cam16"]), 1, folder)
-    return Part(Joined(images["wbc"], bank), torch.arange(len(files)) % 5, len(files))
+    bank = FeatureCache(FrozenEncoder(model.encode, images["prcc"], images["cam16"]), 1, folder)
+    return Part(Concat(images["wbc"], bank), torch.arange(len(files)) % 5, len(files))
 
 
 def main() -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from leuko.data.augment import Pose, balancing_poses, pretraining_poses
+from leuko.core.errors import run
+from leuko.core.files import atomic_folder
+from leuko.core.params import load_params
 from leuko.data.manifest import read_manifest
-from leuko.data.packing import contact_sheet, write_pack
-from leuko.errors import run
-from leuko.files import whole_folder
-from leuko.params import load_params
+from leuko.packs.augmentation import Pose, balancing_poses, pretraining_poses
+from leuko.packs.writing import contact_sheet, write_pack
 
 PACKS = Path("data/packs")
 MASKED = Path("data/masked")
@@ -38,7 +38,7 @@ def main() -> None:
             else:
                 poses = [[Pose()]] * len(rows)
             files = [Path(root) / path for root, path in zip(rows["root"], rows["path"], strict=True)]
-            with whole_folder(PACKS / name / part) as folder:
+            with atomic_folder(PACKS / name / part) as folder:
                 write_pack(folder, rows, files, poses, sizes_of[name], f"packing {name} {part}")
     contact_sheet(Path("plots/augment.png"), PACKS, n_images=8)
 

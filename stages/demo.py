@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from leuko.core.errors import run
+from leuko.core.files import atomic_folder
+from leuko.core.params import load_params
 from leuko.demo import draw_demo
-from leuko.errors import run
-from leuko.files import whole_folder
-from leuko.params import load_params
 
 FOLDER = Path("data/demo")
 
@@ -13,7 +13,7 @@ FOLDER = Path("data/demo")
 def main() -> None:
     """Draw the images into `data/demo`, in the course layout."""
     params = load_params().demo
-    with whole_folder(FOLDER) as folder:
+    with atomic_folder(FOLDER) as folder:
         draw_demo(folder, seed=params.seed, fraction=params.fraction)
 
 

@@ -6,18 +6,18 @@ from textwrap import indent
 import numpy as np
 import pandas as pd
 
-from leuko.data.classes import CLASSES
-from leuko.errors import run
+from leuko.core.classes import CLASSES
+from leuko.core.errors import run
+from leuko.core.files import write_bytes, write_json, write_table
+from leuko.core.params import load_params
 from leuko.evaluation.calibration import apply_temperature, expected_calibration_error
 from leuko.evaluation.comparison import GAINS, NAMES, class_differences, compare, words
 from leuko.evaluation.scores import HEADLINE, score
-from leuko.files import write_bytes, write_json, write_table
-from leuko.inference import predict_pack
 from leuko.models.build import load_model
 from leuko.models.store import check_config
-from leuko.params import load_params
-from leuko.runtime import set_up
+from leuko.training.device import set_up
 from leuko.training.parts import select_rows
+from leuko.training.predict import predict_pack
 
 TEST = Path("data/packs/wbc/test")
 MODELS = {

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from leuko.data.classes import CLASSES
+from leuko.core.classes import CLASSES
+from leuko.core.errors import run
+from leuko.core.files import write_table
+from leuko.core.params import load_params
 from leuko.data.duplicates import FINDINGS, RANK, in_words
 from leuko.data.manifest import Survey, survey_data
-from leuko.errors import run
-from leuko.files import write_table
-from leuko.params import load_params
 
 MANIFEST = Path("data/manifest.csv")
 DUPLICATES = Path("data/duplicates.csv")

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from leuko.core.errors import run
+from leuko.core.files import atomic_folder, write_table
+from leuko.core.params import load_params
 from leuko.data.manifest import read_manifest
 from leuko.data.masks import masked_examples, plan_masks, write_masked
-from leuko.errors import run
-from leuko.files import whole_folder, write_table
-from leuko.params import load_params
 
 FOLDER = Path("data/masked")
 
@@ -16,7 +16,7 @@ def main() -> None:
     params = load_params()
     root, options = Path(params.data_root), params.prepare_masks
     plan = plan_masks(read_manifest(Path("data/manifest.csv")), root, options.cam16, options.seed)
-    with whole_folder(FOLDER) as folder:
+    with atomic_folder(FOLDER) as folder:
         copies = write_masked(plan, root, folder, options.fill)
         write_table(folder / "manifest.csv", copies)
     masked_examples(Path("plots/masked.png"), copies, list(plan["mask"]), root, FOLDER)

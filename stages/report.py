@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from leuko.errors import run
-from leuko.params import load_params
+from leuko.core.errors import run
+from leuko.core.params import load_params
 from leuko.report.page import write_report
 from leuko.report.single import single_report
-from leuko.runtime import set_up
+from leuko.training.device import set_up
 
 
 def main() -> None:

@@ -5,18 +5,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from leuko import processes
-from leuko.data.classes import CLASSES
-from leuko.errors import run
-from leuko.files import write_json, write_table
-from leuko.models.cam16 import Cam16Net, load_backbone
+from leuko.core.classes import CLASSES
+from leuko.core.errors import run
+from leuko.core.files import write_json, write_table
+from leuko.core.params import load_params
 from leuko.models.store import save_model
-from leuko.params import load_params
-from leuko.runtime import placed, set_up
+from leuko.models.tissue import Cam16Net, load_backbone
+from leuko.training import distributed
+from leuko.training.device import set_up, to_device
+from leuko.training.inputs import FeatureCache, FrozenEncoder, Inputs
 from leuko.training.loop import fit, validate
 from leuko.training.parts import images_of, labels_of, select_rows
 from leuko.training.resume import resumable
-from leuko.training.sources import Bank, Frozen, Source
 from leuko.training.tasks import Classification, Part
 
 PACKS = Path("data/packs/cam16")
@@ -30,7 +30,7 @@ def read_part(name: str, model: Cam16Net, device: torch.device) -> Part:
     def features(pixels: Tensor) -> tuple[Tensor]:
         return (model.backbone_features(pixels),)
 
-    inputs: Source = Bank(Frozen(features, images), n_views=1) if model.freeze else images
+    inputs: Inputs = FeatureCache(FrozenEncoder(features, images), n_views=1) if model.freeze else images
     return Part(inputs, labels_of(table, "cam16", device), len(rows))
 
 
@@ -41,17 +41,17 @@ def main() -> None:
     classes = CLASSES["cam16"]
     model = Cam16Net(freeze=params.cam16.freeze, n_classes=len(classes))
     load_backbone(model.backbone, params.cam16.weights)
-    placed(model, device).train()
+    to_device(model, device).train()
     train, val, test = (read_part(name, model, device) for name in ("train", "val", "test"))
     # Only what is trained: a frozen ResNet has had its say in the inputs.
-    trained = nn.Sequential(model.funnel, model.classify) if model.freeze else model
+    trained = nn.Sequential(model.bottleneck, model.head) if model.freeze else model
     task = Classification(trained, train, val, compute=params.compute)
     weights = Path(params.cam16.weights)
     inputs = [Path(__file__), PACKS, *([weights] if weights.is_file() else [])]
     with resumable("train_cam16", params, device, inputs) as checkpoint:
         history = fit(task, params.cam16, seed=params.cam16.seed, title="CAM16", checkpoint=checkpoint)
         scores = validate(task, test)
-        if processes.is_first():
+        if distributed.is_rank_zero():
             config = {
                 "network": "cam16",
                 "classes": classes,

@@ -5,14 +5,14 @@ What WBC+ gains over it is owed to pre-training; what it gains over base is owed
 
 from pathlib import Path
 
-from leuko import processes
-from leuko.errors import run
-from leuko.files import write_table
-from leuko.models.cam16 import Cam16Net
-from leuko.models.prcc import PrccAutoencoder
+from leuko.core.errors import run
+from leuko.core.files import write_table
+from leuko.core.params import load_params
+from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.store import save_model
-from leuko.params import load_params
-from leuko.runtime import set_up
+from leuko.models.tissue import Cam16Net
+from leuko.training import distributed
+from leuko.training.device import set_up
 from leuko.training.plus import train_plus
 from leuko.training.resume import resumable
 
@@ -26,7 +26,7 @@ def main() -> None:
     prcc, cam16 = PrccAutoencoder(), Cam16Net(freeze=True)
     with resumable("train_control", params, device, [Path(__file__), PACKS / "train", PACKS / "val"]) as checkpoint:
         model, config, history = train_plus(params, prcc, cam16, PACKS, device, "control", checkpoint)
-        if processes.is_first():
+        if distributed.is_rank_zero():
             save_model(Path("models/control.safetensors"), model, config)
             write_table(Path("plots/history/control.csv"), history)
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from leuko import processes
-from leuko.errors import run
-from leuko.figures import image_grid
-from leuko.files import write_json, write_table
-from leuko.models.prcc import PrccAutoencoder
+from leuko.core.errors import run
+from leuko.core.files import write_json, write_table
+from leuko.core.image_grid import image_grid
+from leuko.core.params import load_params
+from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.store import save_model
-from leuko.params import load_params
-from leuko.runtime import set_up
+from leuko.training import distributed
+from leuko.training.device import set_up
 from leuko.training.loop import fit, validate
 from leuko.training.parts import images_of, select_rows
 from leuko.training.resume import resumable
@@ -58,7 +58,7 @@ def main() -> None:
             "one_minus_ssim": validate(task, test)["loss"],
             "one_minus_ssim_data_range_255": validate(OfRange255(task.model, train, val), test)["loss"],
         }
-        if processes.is_first():
+        if distributed.is_rank_zero():
             config = {"network": "prcc", "size": params.augment.prcc_size, "recipe": params.prcc.model_dump()}
             save_model(Path("models/prcc.safetensors"), task.model, config)
             write_table(Path("plots/history/prcc.csv"), history)

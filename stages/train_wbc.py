@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from leuko import processes
-from leuko.data.classes import CLASSES
-from leuko.errors import run
+from leuko.core.classes import CLASSES
+from leuko.core.errors import run
+from leuko.core.files import write_table
+from leuko.core.params import load_params
 from leuko.evaluation.calibration import fit_temperature
-from leuko.files import write_table
+from leuko.models.base import WbcNet
 from leuko.models.store import save_model
-from leuko.models.wbc import WbcNet
-from leuko.params import load_params
-from leuko.runtime import set_up
+from leuko.training import distributed
+from leuko.training.device import set_up
 from leuko.training.loop import fit, predict
 from leuko.training.parts import blood_parts
 from leuko.training.resume import resumable
@@ -38,7 +38,7 @@ def main() -> None:
             "temperature": fit_temperature(*predict(task, val)),
             "recipe": params.wbc.model_dump(),
         }
-        if processes.is_first():
+        if distributed.is_rank_zero():
             save_model(Path("models/wbc.safetensors"), model, config)
             write_table(Path("plots/history/wbc.csv"), history)
 

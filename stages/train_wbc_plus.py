@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from leuko import processes
-from leuko.errors import run
-from leuko.files import write_table
+from leuko.core.errors import run
+from leuko.core.files import write_table
+from leuko.core.params import load_params
+from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.build import load_model
-from leuko.models.cam16 import Cam16Net
-from leuko.models.prcc import PrccAutoencoder
 from leuko.models.store import save_model
-from leuko.params import load_params
-from leuko.runtime import set_up
+from leuko.models.tissue import Cam16Net
+from leuko.training import distributed
+from leuko.training.device import set_up
 from leuko.training.plus import train_plus
 from leuko.training.resume import resumable
 
@@ -30,7 +30,7 @@ def main() -> None:
     inputs = [Path(__file__), PACKS / "train", PACKS / "val", PRCC, CAM16]
     with resumable("train_wbc_plus", params, device, inputs) as checkpoint:
         model, config, history = train_plus(params, prcc, cam16, PACKS, device, "plus", checkpoint)
-        if processes.is_first():
+        if distributed.is_rank_zero():
             save_model(Path("models/wbc_plus.safetensors"), model, config)
             write_table(Path("plots/history/wbc_plus.csv"), history)
 

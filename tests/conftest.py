@@ -67,7 +67,7 @@ TINY = {
     "prcc": {**TINY_RECIPE, "seed": 0},
     "cam16": {**TINY_RECIPE, "seed": 0, "weights": "none", "freeze": False},
     "wbc": {**TINY_RECIPE, "augment": "d4"},
-    "wbc_plus": {**TINY_RECIPE, "augment": "d4", "bank_gb": 0.5},
+    "wbc_plus": {**TINY_RECIPE, "augment": "d4", "cache_gb": 0.5},
     "evaluate": {"examples": 2},
     "report": {"pictures": True},
 }

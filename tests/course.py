@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from leuko.data.classes import CLASSES, SUBSETS
+from leuko.core.classes import CLASSES, SUBSETS
 from leuko.data.manifest import survey_data
 
 WBC, CAM16 = CLASSES["wbc"], CLASSES["cam16"]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leuko.data.augment import Pose, balancing_poses, pretraining_poses
+from leuko.packs.augmentation import Pose, balancing_poses, pretraining_poses
 from tests.course import noise
 
 poses = st.builds(Pose, angle=st.floats(-180, 180).map(lambda a: round(a, 1)), left_right=st.booleans())

@@ -5,9 +5,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from leuko.errors import LeukoError
-from leuko.models.cam16 import Cam16Net, load_backbone
+from leuko.core.errors import LeukoError
 from leuko.models.resnet import IMAGENET_WEIGHTS, ResNet18
+from leuko.models.tissue import Cam16Net, load_backbone
 from tests.test_models import Trap, assert_same, state, stirred
 
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from leuko.core.errors import LeukoError
 from leuko.data import duplicates
 from leuko.data.duplicates import as_pixels, fingerprints, in_words, same_pictures, standardise
 from leuko.data.images import describe_image, read_rgb
 from leuko.data.manifest import read_manifest, survey_data
-from leuko.data.packs import read_rows
-from leuko.errors import LeukoError
+from leuko.packs.reading import read_rows
 from tests.conftest import run_stage, tiny_settings, write_settings
 from tests.course import CAM16, WBC, content, draw_course, noise, plan_course, save, write_course
 

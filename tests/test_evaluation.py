@@ -17,15 +17,15 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from leuko.data.classes import CLASSES
-from leuko.errors import LeukoError
+from leuko.core.classes import CLASSES
+from leuko.core.errors import LeukoError
 from leuko.evaluation.calibration import HIGHEST, LOWEST, apply_temperature, expected_calibration_error, fit_temperature
 from leuko.evaluation.scores import HEADLINE, score
-from leuko.models.cam16 import Cam16Net
-from leuko.models.prcc import PrccAutoencoder
+from leuko.models.autoencoder import PrccAutoencoder
+from leuko.models.base import WbcNet
+from leuko.models.plus import WbcPlusNet
 from leuko.models.store import load_config, save_model
-from leuko.models.wbc import WbcNet
-from leuko.models.wbc_plus import WbcPlusNet
+from leuko.models.tissue import Cam16Net
 from tests.conftest import run_stage, write_settings
 
 NAMES = ("a", "b", "c", "d", "e")

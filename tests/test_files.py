@@ -13,16 +13,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from leuko.errors import LeukoError, run
-from leuko.figures import image_grid
-from leuko.files import whole_file, whole_folder, write_bytes, write_json, write_table, written_meanwhile
-from leuko.parallel import map_images, n_cores
+from leuko.core.errors import LeukoError, run
+from leuko.core.files import atomic_file, atomic_folder, write_bytes, write_json, write_table, written_meanwhile
+from leuko.core.image_grid import image_grid
+from leuko.core.parallel import map_images, n_cores
 
 
 def test_a_file_appears_whole_and_folders_are_made(tmp_path):
     path = tmp_path / "a/b/file.txt"
-    with whole_file(path) as draft:
-        draft.write_text("first half, ")
+    with atomic_file(path) as temporary:
+        temporary.write_text("first half, ")
         assert not path.exists()
     assert path.read_text() == "first half, "
     assert list(path.parent.iterdir()) == [path]
@@ -32,8 +32,8 @@ def test_a_file_appears_whole_and_folders_are_made(tmp_path):
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "file.txt"
     write_bytes(path, b"old")
-    with pytest.raises(error), whole_file(path) as draft:
-        draft.write_text("half of the ne")
+    with pytest.raises(error), atomic_file(path) as temporary:
+        temporary.write_text("half of the ne")
         raise error
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
@@ -42,10 +42,10 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error):
 def test_a_folder_appears_whole_in_place_of_the_old_one(tmp_path):
     path = tmp_path / "a/b"
     for content in ("first", "second"):
-        with whole_folder(path) as draft:
-            assert list(draft.iterdir()) == []
-            (draft / content).mkdir()
-            (draft / content / "file.txt").write_text(content)
+        with atomic_folder(path) as temporary:
+            assert list(temporary.iterdir()) == []
+            (temporary / content).mkdir()
+            (temporary / content / "file.txt").write_text(content)
             assert not (path / content).exists()
         assert [file.relative_to(path).as_posix() for file in path.rglob("*.txt")] == [f"{content}/file.txt"]
     assert list(path.parent.iterdir()) == [path]
@@ -54,25 +54,25 @@ def test_a_folder_appears_whole_in_place_of_the_old_one(tmp_path):
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_error_leaves_the_old_folder_and_nothing_else(tmp_path, error):
     path = tmp_path / "folder"
-    with whole_folder(path) as draft:
-        (draft / "old.txt").touch()
-    with pytest.raises(error), whole_folder(path) as draft:
-        (draft / "new.txt").touch()
+    with atomic_folder(path) as temporary:
+        (temporary / "old.txt").touch()
+    with pytest.raises(error), atomic_folder(path) as temporary:
+        (temporary / "new.txt").touch()
         raise error
     assert list(tmp_path.rglob("*")) == [path, path / "old.txt"]
 
 
 def test_what_a_killed_run_left_half_written_is_no_obstacle(tmp_path):
-    for folder in (".folder.draft", "folder"):
+    for folder in (".folder.temporary", "folder"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "old.txt").touch()
-    with whole_folder(tmp_path / "folder") as draft:
-        (draft / "new.txt").touch()
+    with atomic_folder(tmp_path / "folder") as temporary:
+        (temporary / "new.txt").touch()
     assert list(tmp_path.rglob("*")) == [tmp_path / "folder", tmp_path / "folder/new.txt"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
-@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+@pytest.mark.parametrize("whole", [atomic_file, atomic_folder])
 def test_a_full_disk_is_reported_with_what_it_had_no_room_for(tmp_path, whole):
     def stage() -> None:
         with whole(tmp_path / "a/file.txt"), Path("/dev/full").open("wb", buffering=0) as full:
@@ -109,11 +109,13 @@ def test_what_the_disk_did_not_take_meanwhile_is_an_error_at_the_end(tmp_path, m
 
 def test_a_folders_files_reach_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
     flushed = []
-    monkeypatch.setattr("leuko.files._sync_file", lambda path: flushed.append((path.name, (tmp_path / "a").exists())))
-    with whole_folder(tmp_path / "a") as draft:
-        (draft / "b").mkdir()
-        (draft / "b/c.txt").touch()
-        (draft / "d.txt").touch()
+    monkeypatch.setattr(
+        "leuko.core.files._sync_file", lambda path: flushed.append((path.name, (tmp_path / "a").exists()))
+    )
+    with atomic_folder(tmp_path / "a") as temporary:
+        (temporary / "b").mkdir()
+        (temporary / "b/c.txt").touch()
+        (temporary / "d.txt").touch()
     assert sorted(flushed) == [("c.txt", False), ("d.txt", False)]
 
 

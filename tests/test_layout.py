@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from leuko.core.errors import LeukoError
+from leuko.core.files import write_table
 from leuko.data.layout import discover
 from leuko.data.manifest import read_manifest
-from leuko.errors import LeukoError
-from leuko.files import write_table
 from tests.conftest import REPOSITORY, tiny_settings, write_settings
 from tests.course import (
     CAM16,

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from leuko.data.classes import SUBSETS
+from leuko.core.classes import SUBSETS
+from leuko.core.errors import LeukoError
+from leuko.core.files import write_table
 from leuko.data.images import read_rgb
 from leuko.data.manifest import COLUMNS, read_manifest
-from leuko.errors import LeukoError
-from leuko.files import write_table
 from tests.conftest import run_stage, tiny_settings, write_settings
 from tests.course import (
     CAM16,

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from leuko.core.files import atomic_file
 from leuko.data.images import read_mask, read_rgb
 from leuko.data.manifest import COLUMNS, read_manifest
 from leuko.data.masks import apply_mask, masked_examples, plan_masks, write_masked
-from leuko.files import whole_file
 from tests.conftest import tiny_settings
 from tests.course import WBC, draw_course, make_manifest, noise, save, square_mask
 
@@ -175,8 +175,8 @@ def test_without_any_masks_the_stages_output_is_an_empty_table(course, tmp_path)
     plan = plan_masks(bare, root, "both", seed=0)
     copies = write_masked(plan, root, tmp_path, FILL)
     assert len(copies) == 0
-    with whole_file(tmp_path / "manifest.csv") as draft:
-        copies.to_csv(draft, index=False)
+    with atomic_file(tmp_path / "manifest.csv") as temporary:
+        copies.to_csv(temporary, index=False)
     assert list(read_manifest(tmp_path / "manifest.csv").columns) == list(COLUMNS)
     masked_examples(tmp_path / "masked.png", copies, [], root, tmp_path)
     assert (tmp_path / "masked.png").is_file()

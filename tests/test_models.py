@@ -11,14 +11,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from leuko.errors import LeukoError
+from leuko.core.errors import LeukoError
+from leuko.models.autoencoder import LATENT_CHANNELS, REDUCTION, PrccAutoencoder
+from leuko.models.base import WbcNet, pool_to
 from leuko.models.build import build, load_model
-from leuko.models.cam16 import IMAGENET_MEAN, IMAGENET_STD, Cam16Net
-from leuko.models.prcc import LATENT_CHANNELS, REDUCTION, PrccAutoencoder
+from leuko.models.plus import PrccHead, WbcPlusNet
 from leuko.models.resnet import ResNet18
 from leuko.models.store import check_config, load_config, load_weights, read_tensors, save_model
-from leuko.models.wbc import WbcNet, pool_to
-from leuko.models.wbc_plus import PrccHead, WbcPlusNet
+from leuko.models.tissue import IMAGENET_MEAN, IMAGENET_STD, Cam16Net
 
 
 def n_trainable(model: nn.Module) -> int:
@@ -220,12 +220,12 @@ def test_a_frozen_backbone_stays_in_evaluation():
     norms = [module for module in net.backbone.modules() if isinstance(module, nn.BatchNorm2d)]
     assert norms
     assert not any(norm.training for norm in norms)
-    assert net.funnel.training
+    assert net.bottleneck.training
     before = state(net.backbone)
     net(images(4, 32)).sum().backward()
     assert_same(before, net.backbone.state_dict())
     assert all(parameter.grad is None for parameter in net.backbone.parameters())
-    assert all(parameter.grad is not None for parameter in net.funnel.parameters())
+    assert all(parameter.grad is not None for parameter in net.bottleneck.parameters())
 
 
 def test_a_backbone_that_is_not_frozen_is_trained():

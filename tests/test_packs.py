@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from leuko.data.augment import Pose
 from leuko.data.manifest import read_manifest
-from leuko.data.packing import contact_sheet, write_pack
-from leuko.data.packs import read_images, read_rows, release
+from leuko.packs.augmentation import Pose
+from leuko.packs.reading import read_images, read_rows, release
+from leuko.packs.writing import contact_sheet, write_pack
 from tests.conftest import run_stage, write_settings
 from tests.course import WBC, noise, save
 

@@ -3,8 +3,8 @@ import datetime
 import pytest
 import yaml
 
-from leuko.errors import LeukoError
-from leuko.params import load_params
+from leuko.core.errors import LeukoError
+from leuko.core.params import load_params
 from tests.conftest import REPOSITORY, tiny_settings, write_settings
 
 COMPLETE = [REPOSITORY / "params.yaml", *sorted((REPOSITORY / "presets").glob("*.yaml"))]
@@ -35,7 +35,12 @@ def test_settings_cannot_be_changed_after_loading(tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "near"),
-    [("splits", "split"), ("wbc.epoch", "epochs"), ("wbc_plus.bank_mb", "bank_gb"), ("ingest.val_fracton", "val_frac")],
+    [
+        ("splits", "split"),
+        ("wbc.epoch", "epochs"),
+        ("wbc_plus.cache_mb", "cache_gb"),
+        ("ingest.val_fracton", "val_frac"),
+    ],
 )
 def test_an_unknown_key_is_refused_and_a_near_one_suggested(tmp_path, key, near):
     message = refusal(tmp_path, tiny_settings(**{key: 1}))

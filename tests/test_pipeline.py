@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from leuko.data.packs import read_rows
 from leuko.models.build import load_model
 from leuko.models.store import read_tensors
+from leuko.packs.reading import read_rows
 from tests.conftest import REPOSITORY, tiny_settings, write_settings
 from tests.import_graph import stages_of
 from tests.test_dvc_yaml import outputs_of

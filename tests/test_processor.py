@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from leuko.processor import PORTABLE, choose_instructions
+from leuko.core.processor import PORTABLE, choose_instructions
 from tests.conftest import REPOSITORY, write_settings
 
 LOOK = """

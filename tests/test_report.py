@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import nn
 
-from leuko.data.classes import CLASSES
-from leuko.errors import LeukoError
+from leuko.core.classes import CLASSES
+from leuko.core.errors import LeukoError
+from leuko.core.params import load_params
 from leuko.evaluation.comparison import compare
 from leuko.evaluation.scores import HEADLINE, score
-from leuko.models.cam16 import Cam16Net
-from leuko.models.prcc import PrccAutoencoder
-from leuko.models.wbc import WbcNet
-from leuko.models.wbc_plus import WbcPlusNet
-from leuko.params import load_params
+from leuko.models.autoencoder import PrccAutoencoder
+from leuko.models.base import WbcNet
+from leuko.models.plus import WbcPlusNet
+from leuko.models.tissue import Cam16Net
 from leuko.report.attention import N_CELLS, classifier_of, heat_map
 from leuko.report.blocks import Cell
 from leuko.report.page import render, tidy, write_report

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, precision_score, recall_score
 
-from leuko.data.classes import CLASSES
+from leuko.core.classes import CLASSES
 from leuko.evaluation.scores import score
 
 NAMES = CLASSES["wbc"]

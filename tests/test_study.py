@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from leuko.data.classes import SUBSETS
+from leuko.core.classes import SUBSETS
 from leuko.evaluation.scores import HEADLINE
 from leuko.study.cells import MODELS, ORIGIN, RESULTS, Cell
 from tests.conftest import REPOSITORY, TINY, write_settings

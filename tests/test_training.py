@@ -16,17 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from leuko import processes
-from leuko.data.classes import CLASSES
-from leuko.errors import LeukoError
+from leuko.core.classes import CLASSES
+from leuko.core.errors import LeukoError
+from leuko.core.params import Compute, Recipe, load_params
+from leuko.models.autoencoder import PrccAutoencoder
+from leuko.models.base import pool_to
 from leuko.models.build import load_model
-from leuko.models.cam16 import Cam16Net
-from leuko.models.layers import ConvBlock
-from leuko.models.prcc import PrccAutoencoder
-from leuko.models.wbc import pool_to
-from leuko.models.wbc_plus import WbcPlusNet
-from leuko.params import Compute, Recipe, load_params
-from leuko.runtime import set_up
+from leuko.models.fast import ConvBlock
+from leuko.models.plus import WbcPlusNet
+from leuko.models.tissue import Cam16Net
+from leuko.training.device import set_up
+from leuko.training.inputs import FeatureCache, FrozenEncoder, Images
 from leuko.training.loop import (
     batches,
     clip_gradients,
@@ -38,8 +38,7 @@ from leuko.training.loop import (
 )
 from leuko.training.parts import blood_parts
 from leuko.training.plus import train_plus
-from leuko.training.resume import Checkpoint, resumable, trained_state
-from leuko.training.sources import Bank, Frozen, Images
+from leuko.training.resume import Checkpoint, resumable, trainable_state_dict
 from leuko.training.tasks import Classification, Part, Reconstruction
 from tests.conftest import TINY, TINY_RECIPE, run_stage, write_settings
 
@@ -373,7 +372,7 @@ def test_a_validation_loss_that_is_not_a_number_stops_the_training_too():
 
 
 def test_more_processes_than_images_in_a_batch_are_refused(monkeypatch):
-    monkeypatch.setattr(processes, "count", lambda: 9)
+    monkeypatch.setattr(distributed, "world_size", lambda: 9)
     with pytest.raises(LeukoError, match="a batch of 8 images cannot be shared by 9 processes"):
         fit(easy(), recipe(), seed=0, title="test")
 
@@ -428,7 +427,7 @@ def test_a_state_of_another_key_and_a_damaged_one_are_not_taken_up(tmp_path):
 
 def test_a_checkpoint_leaves_frozen_networks_out():
     model = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True))
-    kept = trained_state(model)
+    kept = trainable_state_dict(model)
     names = {name for name, _ in model.named_parameters() if _.requires_grad}
     assert names <= kept.keys()
     assert not {name for name in kept if name.startswith(("encoder.", "cam16."))}
@@ -544,8 +543,12 @@ def test_training_wbc_plus_leaves_the_frozen_networks_as_they_are_to_the_bit(pro
 def test_a_bank_and_computing_anew_train_alike(project):
     histories = []
     # Steps enough that a bank pays off, in memory and in a file; and one too few.
-    for bank_gb, min_steps, kind in ((0.5, 60, Bank), (0.0, 60, Bank), (0.5, 4, Frozen)):
-        task = plus_task(project, bank_gb=bank_gb, min_steps=min_steps)
+    for cache_gb, min_steps, kind in (
+        (0.5, 60, FeatureCache),
+        (0.0, 60, FeatureCache),
+        (0.5, 4, FrozenEncoder),
+    ):
+        task = plus_task(project, cache_gb=cache_gb, min_steps=min_steps)
         assert isinstance(task.train.inputs.sources[1], kind)
         histories.append(fit(task, recipe(epochs=1, min_steps=3), seed=0, title="test"))
     in_memory, in_file, anew = (history[["train_loss", "val_loss"]].to_numpy() for history in histories)

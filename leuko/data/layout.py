@@ -22,9 +22,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from leuko.data.classes import CLASSES, SUBSETS
+from leuko.core.classes import CLASSES, SUBSETS
+from leuko.core.errors import LeukoError
 from leuko.data.images import EXTENSIONS
-from leuko.errors import LeukoError
 
 CAM16_FOLDER = "CAM16_100cls_10mask"
 PRCC_FOLDER = "pRCC"

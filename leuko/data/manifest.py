@@ -24,11 +24,11 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from leuko.data.classes import CLASSES, SUBSETS
+from leuko.core.classes import CLASSES, SUBSETS
+from leuko.core.parallel import map_images
 from leuko.data.duplicates import FINDINGS, find_duplicates, in_words
 from leuko.data.images import MaskProbe, Probe, UnreadableImageError, probe_image, probe_mask
 from leuko.data.layout import ImageFile, Problems, discover, subset_folders
-from leuko.parallel import map_images
 
 MAX_ELONGATION = 5
 

@@ -12,10 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from leuko.core.image_grid import image_grid
+from leuko.core.parallel import map_images
 from leuko.data.images import read_mask, read_rgb
 from leuko.data.manifest import COLUMNS
-from leuko.figures import image_grid
-from leuko.parallel import map_images
 
 
 def apply_mask(image: Image.Image, mask: NDArray[np.bool_], fill: Sequence[int]) -> Image.Image:
@@ -72,7 +72,7 @@ def write_masked(plan: pd.DataFrame, root: Path, folder: Path, fill: Sequence[in
     Args:
         plan: what `plan_masks` chose.
         root: the data root.
-        folder: where the copies go, in a folder per set and class; of `whole_folder`.
+        folder: where the copies go, in a folder per set and class; of `atomic_folder`.
         fill: RGB colour of what a mask hides, 0 to 255.
 
     Returns:

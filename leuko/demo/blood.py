@@ -153,7 +153,7 @@ def draw_cell(kind: str, stain: Stain, rng: Generator) -> tuple[Picture, Picture
     Args:
         kind: One of `CLASSES`.
         stain: Light and dye of the slide that the cell is on.
-        rng: Source of all that varies from cell to cell.
+        rng: Inputs of all that varies from cell to cell.
 
     Returns:
         RGB picture, shape (SIZE, SIZE, 3), and mask of the whole cell, shape (SIZE, SIZE), 0 or 255.

@@ -98,7 +98,7 @@ class Canvas:
 
         Args:
             stain: Light and dye of the slide.
-            rng: Source of the sensor's noise.
+            rng: Inputs of the sensor's noise.
             blur: Standard deviation of the optics' blur in pixels.
             noise: Standard deviation of the sensor's noise, where white is 1.
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from leuko.errors import LeukoError
-from leuko.models.cam16 import Cam16Net
-from leuko.models.prcc import PrccAutoencoder
+from leuko.core.errors import LeukoError
+from leuko.models.autoencoder import PrccAutoencoder
+from leuko.models.base import WbcNet
+from leuko.models.plus import WbcPlusNet
 from leuko.models.store import load_config, load_weights
-from leuko.models.wbc import WbcNet
-from leuko.models.wbc_plus import WbcPlusNet
+from leuko.models.tissue import Cam16Net
 
 MAX_CLASSES = 100
 """A file may not ask for more memory than a network of so many classes needs."""

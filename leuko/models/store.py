@@ -14,8 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from leuko.errors import LeukoError
-from leuko.files import whole_file
+from leuko.core.errors import LeukoError
+from leuko.core.files import atomic_file
 
 KEY = "leuko"
 """The one key of a file's metadata; several would be written in no fixed order."""
@@ -30,8 +30,8 @@ def save_model(path: Path, model: nn.Module, config: Mapping[str, Any]) -> None:
         config: what is needed to build it again and to feed it.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with whole_file(path) as draft:
-        save_file(tensors, draft, metadata={KEY: json.dumps(dict(config), sort_keys=True)})
+    with atomic_file(path) as temporary:
+        save_file(tensors, temporary, metadata={KEY: json.dumps(dict(config), sort_keys=True)})
 
 
 def load_config(path: Path) -> dict[str, Any]:

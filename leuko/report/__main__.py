@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from leuko.errors import run
+from leuko.core.errors import run
 from leuko.report.study import build_report
 
 

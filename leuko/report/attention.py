@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from leuko.models.wbc_plus import WbcPlusNet
+from leuko.models.plus import WbcPlusNet
 
 N_CELLS = 8
 """Rows and columns of a map."""

@@ -19,9 +19,9 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from leuko.data.classes import SUBSETS
+from leuko.core.classes import SUBSETS
+from leuko.core.image_grid import INK
 from leuko.evaluation.calibration import N_BINS
-from leuko.figures import INK
 from leuko.report.blocks import Figure, Panel
 
 STYLE: dict[Any, Any] = {

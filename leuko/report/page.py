@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from leuko.files import write_bytes, write_table
+from leuko.core.files import write_bytes, write_table
 from leuko.report.blocks import Block, Panel, Report, Table
 from leuko.report.drawing import draw
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from leuko.data.packs import read_images
+from leuko.packs.reading import read_images
 from leuko.report.attention import classifier_of, heat_map
 from leuko.report.blocks import Card, Gallery, Picture
 from leuko.report.drawing import TITLES
-from leuko.runtime import placed
+from leuko.training.device import to_device
 
 TILE = 144
 """Side of an example, in pixels."""
@@ -120,7 +120,7 @@ def examples(
         pictures, lines = [picture(enlarged(cell), f"A cell, {actual}", "cell")], [f"{actual}: {Path(path).name}"]
         for name in ("base", "plus"):
             answer = answers[name][place]
-            heat = heat_map(classifier_of(placed(models[name], device)), views)
+            heat = heat_map(classifier_of(to_device(models[name], device)), views)
             alt = f"What {TITLES[name]} looks at to call it {answer['predicted']}"
             pictures.append(picture(spotlight(cell, heat), alt, TITLES[name]))
             lines.append(_line(name, answer))

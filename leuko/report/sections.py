@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
 
-from leuko.data.classes import CLASSES, SUBSETS
+from leuko.core.classes import CLASSES, SUBSETS
+from leuko.core.image_grid import INK
 from leuko.evaluation.calibration import apply_temperature
 from leuko.evaluation.comparison import GAINS, NAMES, words
-from leuko.figures import INK
 from leuko.report import published
 from leuko.report.blocks import Cell, Figure, Panel, Table, Terms
 from leuko.report.drawing import (

@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from leuko.core.params import Params
 from leuko.data.manifest import read_manifest
 from leuko.evaluation.comparison import GAINS
 from leuko.models.build import load_model
-from leuko.params import Params
 from leuko.report import published
 from leuko.report.blocks import Block, Card, Cell, Figure, Gallery, Listing, Report, Row, Section, Table
 from leuko.report.drawing import gains_figure

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from leuko.data.classes import CLASSES
-from leuko.errors import LeukoError
+from leuko.core.classes import CLASSES
+from leuko.core.errors import LeukoError
 from leuko.evaluation.comparison import GAINS, NAMES
 from leuko.report import published
 from leuko.report.blocks import Block, Cell, Figure, Listing, Report, Row, Section, Table

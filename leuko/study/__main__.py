@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from leuko.data.classes import SUBSETS
-from leuko.errors import LeukoError, run
+from leuko.core.classes import SUBSETS
+from leuko.core.errors import LeukoError, run
 from leuko.report.study import build_report
 from leuko.study.cells import CELLS, Cell, Origin, cells_in, commit_of, is_complete, merge, origin_of_cell
 from leuko.study.clone import LOGS, Clone, as_changes, git, harvest, lock, tail, take_over

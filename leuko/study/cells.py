@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from leuko.errors import LeukoError
-from leuko.files import whole_folder, write_bytes, write_json
+from leuko.core.errors import LeukoError
+from leuko.core.files import atomic_folder, write_bytes, write_json
 
 CELLS = Path("study/cells")
 MODELS = ("base", "control", "plus")
@@ -139,10 +139,10 @@ def keep(root: Path, cell: Cell, commit: str) -> None:
         commit: of the run's experiment.
     """
     origin = origin_of_run(root)
-    with whole_folder(cell.folder) as draft:
+    with atomic_folder(cell.folder) as temporary:
         for source, name in RESULTS.items():
-            write_bytes(draft / name, (root / source).read_bytes())
-        write_json(draft / ORIGIN, {"commit": commit, "data": origin.data, "code": origin.code})
+            write_bytes(temporary / name, (root / source).read_bytes())
+        write_json(temporary / ORIGIN, {"commit": commit, "data": origin.data, "code": origin.code})
 
 
 def commit_of(cell: Cell) -> str:
@@ -180,8 +180,8 @@ def merge(folders: Sequence[Path]) -> list[Cell]:
     copied = []
     for path, cell in found.items():
         if not is_complete(cell.folder):
-            with whole_folder(cell.folder) as draft:
-                shutil.copytree(path, draft, dirs_exist_ok=True)
+            with atomic_folder(cell.folder) as temporary:
+                shutil.copytree(path, temporary, dirs_exist_ok=True)
             copied.append(cell)
     return copied
 

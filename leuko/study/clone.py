@@ -23,8 +23,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, TextIO
 
-from leuko.errors import LeukoError
-from leuko.params import load_params
+from leuko.core.errors import LeukoError
+from leuko.core.params import load_params
 from leuko.study.cells import RESULTS, SOURCES, Cell, Origin, keep, origin_of_run
 
 FOLDER = Path(".dvc/tmp/study")

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from leuko.data.classes import CLASSES
-from leuko.errors import LeukoError
+from leuko.core.classes import CLASSES
+from leuko.core.errors import LeukoError
+from leuko.core.files import write_json, write_table
 from leuko.evaluation.comparison import GAINS, NAMES, compare, holm, words
 from leuko.evaluation.scores import HEADLINE
-from leuko.files import write_json, write_table
 from leuko.study.cells import MODELS, Cell
 
 SUMMARY = Path("study/summary.json")

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 from tqdm import tqdm
 
-from leuko import processes
-from leuko.errors import LeukoError
-from leuko.params import Recipe
-from leuko.training.resume import Checkpoint, trained_state
+from leuko.core.errors import LeukoError
+from leuko.core.params import Recipe
+from leuko.training import distributed
+from leuko.training.resume import Checkpoint, trainable_state_dict
 from leuko.training.tasks import Part, Task
 
 EVAL_BATCH = 16
@@ -106,8 +106,8 @@ def train_one_epoch(
     laid = [None] * n_steps if views is None else views.view_as(drawn)
     for step, (batch, lay) in enumerate(zip(drawn, laid, strict=True), start=1):
         optimizer.zero_grad(set_to_none=True)
-        rows = task.portions(processes.share(batch))
-        lays = [None] * len(rows) if lay is None else task.portions(processes.share(lay))
+        rows = task.portions(distributed.shard(batch))
+        lays = [None] * len(rows) if lay is None else task.portions(distributed.shard(lay))
         for some_rows, some_lays in zip(rows, lays, strict=True):
             outputs, targets = task.outputs(task.train, some_rows, some_lays)
             losses = task.losses(outputs, targets)
@@ -115,7 +115,7 @@ def train_one_epoch(
             with torch.no_grad():
                 totals += torch.stack([losses.sum(), task.scores(outputs, targets, losses).sum()])
                 step_losses[step - 1] += losses.sum() / len(batch)
-        processes.add_up_gradients(task.model)
+        distributed.add_up_gradients(task.model)
         clip_gradients(recipe, task.model)
         rates.append(float(schedule.get_last_lr()[0]))
         optimizer.step()
@@ -125,9 +125,9 @@ def train_one_epoch(
         if step % 100 == 0 or step == n_steps:
             _check(step_losses[:step], rates)
         if not bar.disable and (step % 10 == 0 or step == n_steps):
-            loss, score = (totals * processes.count() / (step * recipe.batch_size)).tolist()
+            loss, score = (totals * distributed.world_size() / (step * recipe.batch_size)).tolist()
             bar.set_postfix({"loss": f"{loss:.3f}", task.score_name: f"{score:.3f}"}, refresh=False)
-    loss, score = (processes.add_up(totals) / (n_steps * recipe.batch_size)).tolist()
+    loss, score = (distributed.all_reduce(totals) / (n_steps * recipe.batch_size)).tolist()
     return {"train_loss": loss, f"train_{task.score_name}": score}
 
 
@@ -161,11 +161,11 @@ def validate(task: Task, part: Part) -> dict[str, float]:
     """
     task.model.eval()
     values = torch.zeros(2, part.n_images, device=task.device)
-    for rows in processes.share(torch.arange(part.n_images, device=task.device)).split(EVAL_BATCH):
+    for rows in distributed.shard(torch.arange(part.n_images, device=task.device)).split(EVAL_BATCH):
         outputs, targets = task.outputs(part, rows)
         losses = task.losses(outputs, targets)
         values[:, rows] = torch.stack([losses, task.scores(outputs, targets, losses)])
-    all_losses, all_scores = processes.add_up(values)
+    all_losses, all_scores = distributed.all_reduce(values)
     means = {"loss": all_losses.mean().item(), task.score_name: all_scores.mean().item()}
     return means | task.summary(all_scores, part.labels)
 
@@ -200,23 +200,25 @@ def fit(task: Task, recipe: Recipe, *, seed: int, title: str, checkpoint: Checkp
     Raises:
         LeukoError: if a loss is no longer a finite number, or there are more processes than images in a batch.
     """
-    if recipe.batch_size < processes.count():
-        raise LeukoError(f"a batch of {recipe.batch_size} images cannot be shared by {processes.count()} processes")
+    if recipe.batch_size < distributed.world_size():
+        raise LeukoError(
+            f"a batch of {recipe.batch_size} images cannot be shared by {distributed.world_size()} processes"
+        )
     task.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
-    processes.join_batch_norms(task.model)
+    distributed.join_batch_norms(task.model)
     steps_per_epoch = n_steps_per_epoch(recipe, task.train.n_images)
     optimizer = make_optimizer(recipe, task.model)
     schedule = make_schedule(recipe, optimizer, recipe.epochs * steps_per_epoch)
     history: list[dict[str, float]] = []
     best_rank: tuple[float, ...] = (-math.inf,)
-    best_epoch, best_state = 0, trained_state(task.model)
+    best_epoch, best_state = 0, trainable_state_dict(task.model)
     if checkpoint and (state := checkpoint.load()):
         task.model.load_state_dict(state["model"], strict=False)  # what is frozen is not in it
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         history = state["history"]
         best_rank, best_epoch, best_state = tuple(state["best_rank"]), state["best_epoch"], state["best"]
-        if processes.is_first():
+        if distributed.is_rank_zero():
             tqdm.write(f"{title} goes on after epoch {len(history)} of {recipe.epochs}.")
     done = len(history)
     with tqdm(
@@ -224,7 +226,7 @@ def fit(task: Task, recipe: Recipe, *, seed: int, title: str, checkpoint: Checkp
         initial=done * steps_per_epoch,
         desc=title,
         unit="step",
-        disable=None if processes.is_first() else True,
+        disable=None if distributed.is_rank_zero() else True,
     ) as bar:
         for epoch in range(done + 1, recipe.epochs + 1):
             bar.set_description(f"{title} {epoch}/{recipe.epochs}")
@@ -233,20 +235,20 @@ def fit(task: Task, recipe: Recipe, *, seed: int, title: str, checkpoint: Checkp
             lr = float(schedule.get_last_lr()[0])
             try:
                 scores = train_one_epoch(task, recipe, optimizer, schedule, rng, bar)
-                processes.follow_the_first(task.model)
+                distributed.broadcast_from_rank_zero(task.model)
                 scores |= {f"val_{name}": value for name, value in validate(task, task.val).items()}
                 if not math.isfinite(scores["val_loss"]):
                     raise DivergedError(f"the validation loss is {scores['val_loss']}, learning rate {lr:.3g}")
             except DivergedError as error:
                 raise LeukoError(_advice(title, epoch, error, recipe, checkpoint)) from None
             history.append({"epoch": epoch, "lr": lr, **scores})
-            rank = (*(scores[name] for name in task.chosen_by), -scores["val_loss"])
+            rank = (*(scores[name] for name in task.monitor), -scores["val_loss"])
             if rank > best_rank:
-                best_epoch, best_rank, best_state = epoch, rank, trained_state(task.model)
+                best_epoch, best_rank, best_state = epoch, rank, trainable_state_dict(task.model)
             if checkpoint:
                 checkpoint.save(
                     {
-                        "model": trained_state(task.model),
+                        "model": trainable_state_dict(task.model),
                         "optimizer": optimizer.state_dict(),
                         "schedule": schedule.state_dict(),
                         "history": history,

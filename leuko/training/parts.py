@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leuko.data.classes import CLASSES
-from leuko.data.packs import read_images, read_rows
-from leuko.params import Wbc, WbcPlus
+from leuko.core.classes import CLASSES
+from leuko.core.params import Wbc, WbcPlus
+from leuko.packs.reading import read_images, read_rows
+from leuko.training.inputs import N_ORIENTATIONS, Concat, FrozenEncoder, Images, Inputs, Network, cached
 from leuko.training.loop import n_steps_per_epoch
-from leuko.training.sources import N_VIEWS, Frozen, Images, Joined, Network, Source, banked
 from leuko.training.tasks import Part
 
 
@@ -69,14 +69,18 @@ def blood_parts(
 def _blood_part(pack: Path, split: int | None, device: torch.device, recipe: Wbc, encode: Network | None) -> Part:
     """One part; with a split, the training part."""
     rows, table = select_rows(pack, split)
-    inputs: Source = images_of(pack, "wbc", rows, device)
+    inputs: Inputs = images_of(pack, "wbc", rows, device)
     if encode:
         assert isinstance(recipe, WbcPlus)
-        frozen = Frozen(encode, *(images_of(pack, size, rows, device) for size in ("prcc", "cam16")))
-        n_views = N_VIEWS if split and recipe.augment == "d4" else 1
+        frozen = FrozenEncoder(encode, *(images_of(pack, size, rows, device) for size in ("prcc", "cam16")))
+        n_views = N_ORIENTATIONS if split and recipe.augment == "d4" else 1
         n_seen = n_steps_per_epoch(recipe, len(rows)) * recipe.batch_size if split else len(rows)
-        outputs = banked(
-            frozen, n_views=n_views, n_uses=n_seen * recipe.epochs, bank_gb=recipe.bank_gb, scratch=pack.parent
+        outputs = cached(
+            frozen,
+            n_views=n_views,
+            n_uses=n_seen * recipe.epochs,
+            cache_gb=recipe.cache_gb,
+            scratch=pack.parent,
         )
-        inputs = Joined(inputs, outputs)
+        inputs = Concat(inputs, outputs)
     return Part(inputs, labels_of(table, "wbc", device), len(rows))

@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import torch
 
-from leuko.data.classes import CLASSES
+from leuko.core.classes import CLASSES
+from leuko.core.params import Params
 from leuko.evaluation.calibration import fit_temperature
-from leuko.models.cam16 import Cam16Net
-from leuko.models.prcc import PrccAutoencoder
-from leuko.models.wbc_plus import WbcPlusNet
-from leuko.params import Params
-from leuko.runtime import placed
+from leuko.models.autoencoder import PrccAutoencoder
+from leuko.models.plus import WbcPlusNet
+from leuko.models.tissue import Cam16Net
+from leuko.training.device import to_device
 from leuko.training.loop import fit, predict
 from leuko.training.parts import blood_parts
 from leuko.training.resume import Checkpoint
@@ -48,7 +48,7 @@ def train_plus(
     """
     torch.manual_seed(params.seed)
     model = WbcPlusNet(prcc.encoder, cam16, len(CLASSES["wbc"])).eval()
-    placed(model, device)
+    to_device(model, device)
     recipe = params.wbc_plus
     train, val = blood_parts(packs, params.split, device, recipe, model.encode)
     task = Classification(model, train, val, turn=recipe.augment == "d4", compute=params.compute)

@@ -18,9 +18,9 @@ import torch
 from torch import nn
 
 import leuko
-from leuko import processes
-from leuko.files import write_bytes
-from leuko.params import Params
+from leuko.core.files import write_bytes
+from leuko.core.params import Params
+from leuko.training import distributed
 
 FOLDER = Path(".resume")
 
@@ -50,7 +50,7 @@ class Checkpoint:
         """Keep a state in place of the one before."""
         content = io.BytesIO()
         torch.save(state | {"key": self.key}, content)
-        if processes.is_first():
+        if distributed.is_rank_zero():
             write_bytes(self.path, content.getvalue())
 
 
@@ -69,14 +69,14 @@ def resumable(name: str, params: Params, device: torch.device, inputs: Sequence[
     """
     checkpoint = Checkpoint(FOLDER / f"{name}.pt", _key(params, device, inputs))
     yield checkpoint
-    if processes.is_first():
+    if distributed.is_rank_zero():
         checkpoint.path.unlink(missing_ok=True)
 
 
-def trained_state(model: nn.Module) -> State:
+def trainable_state_dict(model: nn.Module) -> State:
     """Copy what training changes of a network: parameters with a gradient, and the buffers beside them.
 
-    Frozen networks stay out: they may be many times larger, and whoever goes on has them already.
+    FrozenEncoder networks stay out: they may be many times larger, and whoever goes on has them already.
 
     Args:
         model: the network.
@@ -98,7 +98,7 @@ def _key(params: Params, device: torch.device, inputs: Sequence[Path]) -> str:
     """Hash all that shapes a training: settings, inputs, code, PyTorch, device, threads and processes."""
     digest = hashlib.sha256()
     digest.update(params.model_dump_json().encode())
-    digest.update(f"{torch.__version__} {device} {torch.get_num_threads()} {processes.count()}".encode())
+    digest.update(f"{torch.__version__} {device} {torch.get_num_threads()} {distributed.world_size()}".encode())
     for folder in (Path(leuko.__file__).parent, *inputs):
         files = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
         for path in files:

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from pytorch_msssim import ssim
 from torch import Tensor, nn
 
-from leuko.params import Compute
-from leuko.runtime import half_precision
-from leuko.training.sources import N_VIEWS, Source
+from leuko.core.params import Compute
+from leuko.training.device import autocast
+from leuko.training.inputs import N_ORIENTATIONS, Inputs
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Part:
         n_images: how many there are.
     """
 
-    inputs: Source
+    inputs: Inputs
     labels: Tensor
     n_images: int
 
@@ -42,7 +42,7 @@ class Task(ABC):
     """
 
     score_name: str
-    chosen_by: tuple[str, ...] = ()
+    monitor: tuple[str, ...] = ()
     """The columns of the history whose largest values, compared in order, mark the epoch that is kept; epochs equal
     in all of them are told apart by `val_loss`."""
     portion: int | None = None
@@ -68,7 +68,7 @@ class Task(ABC):
 
     def draw_views(self, n_images: int, rng: torch.Generator) -> Tensor | None:
         """Views for a training batch, or none if images are used as they are."""
-        return torch.randint(N_VIEWS, (n_images,), generator=rng).to(self.device) if self.turn else None
+        return torch.randint(N_ORIENTATIONS, (n_images,), generator=rng).to(self.device) if self.turn else None
 
     def outputs(self, part: Part, rows: Tensor, views: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Run the network.
@@ -82,7 +82,7 @@ class Task(ABC):
             The network's outputs in single precision, and what they should be.
         """
         inputs = part.inputs(rows, views)
-        with half_precision(self.device, self.precision):
+        with autocast(self.device, self.precision):
             outputs: Tensor = self.model(*inputs)
         return outputs.float(), self.targets(part, rows, inputs)
 
@@ -107,7 +107,7 @@ class Classification(Task):
     """Tell classes apart: cross entropy; the best epoch has the highest balanced accuracy, then the lowest loss."""
 
     score_name = "accuracy"
-    chosen_by = ("val_balanced_accuracy",)
+    monitor = ("val_balanced_accuracy",)
 
     def targets(self, part: Part, rows: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         """The classes' numbers."""

@@ -1,6 +1,6 @@
 """What ingest and prediction say of thousands of damaged image files.
 
-    python -m bench.mutations --files 6000
+    python -m trials.mutations --files 6000
 
 Real files of all formats are made from the demo data and then damaged: bits flipped, ends cut off, ranges set to zero,
 parts of other files put in, numbers in headers made huge. A process of its own reads them one by one, as ingest does
@@ -25,10 +25,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from leuko.core.params import load_params
 from leuko.data.images import UnreadableImageError, probe_image, probe_mask, read_rgb
 from leuko.data.manifest import survey_data
 from leuko.demo import draw_demo
-from leuko.params import load_params
 
 SECONDS = 10
 """A file that takes longer counts as a hang."""
@@ -195,7 +195,7 @@ def outcomes(paths: list[Path]) -> Iterator[tuple[Path, str, float, int]]:
 
 def main() -> None:
     """Print what came of all files, and fail if one of them did harm."""
-    parser = argparse.ArgumentParser(prog="python -m bench.mutations", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m trials.mutations", description=__doc__)
     parser.add_argument("--files", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from leuko.errors import LeukoError
+from leuko.core.errors import LeukoError
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 PositiveInt = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -153,9 +153,9 @@ class Wbc(Recipe):
 
 
 class WbcPlus(Wbc):
-    """The classifier with the frozen pre-trained networks; `bank_gb` is memory for their outputs, else in a file."""
+    """The classifier with the frozen pre-trained networks; `cache_gb` is memory for their outputs, else in a file."""
 
-    bank_gb: Annotated[float, Field(ge=0)]
+    cache_gb: Annotated[float, Field(ge=0)]
 
 
 class Evaluate(Group):

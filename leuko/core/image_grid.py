@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from leuko.files import whole_file
+from leuko.core.files import atomic_file
 
 INK = "#333333"
 TILE = 148
@@ -44,8 +44,8 @@ def image_grid(
             x = margin + column * (TILE + GAP)
             page.paste(_tile(image), (x, y))
             draw.text((x + TILE // 2, y + TILE + CAPTION // 2), below, INK, small, anchor="mm")
-    with whole_file(path) as draft:
-        page.save(draft, "PNG", compress_level=3)  # a third of the usual time, a tenth more bytes
+    with atomic_file(path) as temporary:
+        page.save(temporary, "PNG", compress_level=3)  # a third of the usual time, a tenth more bytes
 
 
 def _tile(image: NDArray[np.uint8 | np.bool_]) -> Image.Image:

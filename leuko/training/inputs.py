@@ -19,18 +19,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from leuko import processes
-from leuko.data.packs import release
+from leuko.packs.reading import release
+from leuko.training import distributed
 
 Network = Callable[..., tuple[Tensor, ...]]
 """From inputs to outputs, the first dimension of each being the image."""
 
-N_VIEWS = 8
+N_ORIENTATIONS = 8
 CHUNK = 16
 """Images encoded or copied at a time: fixed, so that the outputs do not depend on the batch size of a recipe."""
 
 
-def view_indices(side: int) -> Tensor:
+def orientation_indices(side: int) -> Tensor:
     """For each view, which pixel of the picture comes to each place.
 
     Args:
@@ -44,7 +44,7 @@ def view_indices(side: int) -> Tensor:
     return torch.stack([lay.flatten() for lay in (*turned, *(lay.flip(1) for lay in turned))])
 
 
-class Source(Protocol):
+class Inputs(Protocol):
     """Gives the inputs of some images."""
 
     def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor, ...]:
@@ -80,7 +80,7 @@ class Images:
         self.n_rows = len(rows)
         self.pixels = torch.from_numpy(array).view(len(array), side * side, 3)
         self.index = torch.from_numpy(rows)
-        self.lays = view_indices(side).to(device)
+        self.lays = orientation_indices(side).to(device)
         if device.type != "cpu":
             self.pixels = self._copied()
             self.index = torch.arange(len(rows), device=device)
@@ -102,7 +102,7 @@ class Images:
         return (images.float() / 255,)
 
 
-class Frozen:
+class FrozenEncoder:
     """What a frozen network makes of other sources' inputs, computed when asked.
 
     The network sees the very view of an image that the trained networks see.
@@ -122,7 +122,7 @@ class Frozen:
         return self.network(*(part for source in self.sources for part in source(rows, views)))
 
 
-class Bank:
+class FeatureCache:
     """A frozen network's outputs, computed once for every image and view; of several processes each computes a share.
 
     They are kept channels last, as convolutions want them, in memory or in a memory-mapped file without a name, which
@@ -137,7 +137,7 @@ class Bank:
         OSError: if the file cannot be made, or the disk has no room for it, in this process or another.
     """
 
-    def __init__(self, frozen: Frozen, n_views: int, scratch: Path | None = None) -> None:
+    def __init__(self, frozen: FrozenEncoder, n_views: int, scratch: Path | None = None) -> None:
         self.n_views = n_views
         self.device = frozen.device
         rows = torch.arange(frozen.n_rows, device=frozen.device).repeat_interleave(n_views)
@@ -150,19 +150,19 @@ class Bank:
             self.outputs = [torch.from_numpy(array) for array in self.arrays]
         else:
             self.outputs = [sample.new_empty(shape) for sample, shape in zip(samples, shapes, strict=True)]
-        per_round = CHUNK * processes.count()
+        per_round = CHUNK * distributed.world_size()
         starts = range(0, len(rows), per_round)
-        shown = None if processes.is_first() else True
+        shown = None if distributed.is_rank_zero() else True
         for start in tqdm(starts, "encoding", unit="batch", leave=False, disable=shown):
             # The last round goes on from the beginning, so that every process always has a whole chunk.
-            at = processes.block(torch.arange(start, start + per_round, device=frozen.device) % len(rows))
+            at = distributed.chunk(torch.arange(start, start + per_round, device=frozen.device) % len(rows))
             outputs = frozen(rows[at], views[at] if n_views > 1 else None)
             for kept, part in zip(self.outputs, outputs, strict=True):
-                kept[start : start + per_round] = processes.gather(part.movedim(1, -1))[: len(rows) - start]
+                kept[start : start + per_round] = distributed.all_gather(part.movedim(1, -1))[: len(rows) - start]
             self._release()
 
     def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor, ...]:
-        """The outputs, as `Frozen` gives them."""
+        """The outputs, as `FrozenEncoder` gives them."""
         entries = rows * self.n_views if views is None else rows * self.n_views + views
         chosen = (kept.index_select(0, entries.to(kept.device)) for kept in self.outputs)
         outputs = tuple(part.to(self.device).movedim(-1, 1) for part in chosen)
@@ -197,19 +197,21 @@ def _scratch_arrays(
                 arrays.append(np.memmap(file, dtype, "w+", shape=tuple(shape)))
     except OSError as own:
         error = own
-    if not processes.all_agree(len(arrays) == len(kinds), device):
+    if not distributed.all_agree(len(arrays) == len(kinds), device):
         raise error
     return arrays
 
 
-def banked(frozen: Frozen, *, n_views: int, n_uses: int, bank_gb: float, scratch: Path) -> Frozen | Bank:
+def cached(
+    frozen: FrozenEncoder, *, n_views: int, n_uses: int, cache_gb: float, scratch: Path
+) -> FrozenEncoder | FeatureCache:
     """Choose between computing once, kept in memory or in a file, and computing always.
 
     Args:
         frozen: computes a frozen network's outputs.
         n_views: how many views of each image are used, 1 or 8.
         n_uses: for how many images, counted each time, the outputs will be asked in all.
-        bank_gb: the main memory that may be spent on keeping them, in 10^9 bytes; of a GPU's, half of what is free.
+        cache_gb: the main memory that may be spent on keeping them, in 10^9 bytes; of a GPU's, half of what is free.
         scratch: the folder of a file for what memory does not hold, if that leaves half of the free disk.
 
     Returns:
@@ -221,22 +223,22 @@ def banked(frozen: Frozen, *, n_views: int, n_uses: int, bank_gb: float, scratch
     sample = frozen(torch.zeros(1, dtype=torch.int64, device=frozen.device), None)
     n_bytes = n_entries * sum(part.nbytes for part in sample)
     on_gpu = frozen.device.type == "cuda"
-    room = torch.cuda.mem_get_info(frozen.device)[0] / 2 if on_gpu else bank_gb * 1e9
-    if processes.all_agree(n_bytes <= room, frozen.device):
-        return Bank(frozen, n_views)
+    room = torch.cuda.mem_get_info(frozen.device)[0] / 2 if on_gpu else cache_gb * 1e9
+    if distributed.all_agree(n_bytes <= room, frozen.device):
+        return FeatureCache(frozen, n_views)
     with suppress(OSError):
-        return Bank(frozen, n_views, scratch)
+        return FeatureCache(frozen, n_views, scratch)
     return frozen
 
 
-class Joined:
+class Concat:
     """Several sources side by side: all their inputs, in order.
 
     Args:
         sources: they share their rows.
     """
 
-    def __init__(self, *sources: Source) -> None:
+    def __init__(self, *sources: Inputs) -> None:
         self.sources = sources
 
     def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from leuko.models.layers import conv3x3
+from leuko.models.fast import conv3x3
 
 LATENT_CHANNELS = 128
 REDUCTION = 8

@@ -19,7 +19,7 @@ import pandas as pd
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` that takes its place when the block ends without an error.
 
     The data reach the disk before the name does, so a power loss leaves the old file or the new, never a part.
@@ -31,21 +31,21 @@ def whole_file(path: Path) -> Iterator[Path]:
         The path to write to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
+    temporary = path.with_name(f".{path.name}.temporary")
     try:
-        yield draft
-        _sync_file(draft)
-        draft.replace(path)
+        yield temporary
+        _sync_file(temporary)
+        temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
         error.filename = error.filename or str(path)  # a full disk does not say what it had no room for
         raise
     finally:
-        draft.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Give an empty temporary folder beside `path` that takes its place when the block ends without an error.
 
     Its files reach the disk before its name does; those of many small files that were written without waiting for the
@@ -58,22 +58,22 @@ def whole_folder(path: Path) -> Iterator[Path]:
         The folder to write into.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
+    temporary = path.with_name(f".{path.name}.temporary")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
     try:
-        yield draft
-        for file in draft.rglob("*"):
+        yield temporary
+        for file in temporary.rglob("*"):
             if file.is_file():
                 _sync_file(file)
         shutil.rmtree(path, ignore_errors=True)
-        draft.rename(path)
+        temporary.rename(path)
         _sync_folder(path.parent)
     except OSError as error:
         error.filename = error.filename or str(path)  # a full disk does not say what it had no room for
         raise
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
@@ -120,8 +120,8 @@ def _sync_folder(folder: Path) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write bytes, whole or not at all."""
-    with whole_file(path) as draft:
-        draft.write_bytes(content)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  (JSON is what it is)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from leuko import processes
-from leuko.errors import LeukoError
-from leuko.memory import keep_freed_memory
-from leuko.params import Compute
+from leuko.core.errors import LeukoError
+from leuko.core.memory import keep_freed_memory
+from leuko.core.params import Compute
+from leuko.training import distributed
 
 
 def set_up(device: str, compute: Compute, seed: int) -> torch.device:
@@ -40,16 +40,16 @@ def set_up(device: str, compute: Compute, seed: int) -> torch.device:
     if not available[device]:
         there = ", ".join(name for name, is_there in available.items() if is_there)
         raise LeukoError(f"device: {device} is not available on this machine; there is {there} (or auto)")
-    return processes.join(device)
+    return distributed.join(device)
 
 
-def half_precision(device: torch.device, precision: str) -> torch.autocast:
+def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Let matrix units work on bfloat16 where that is wanted: by `auto`, on a GPU."""
     wanted = device.type == "cuda" if precision == "auto" else precision == "bfloat16"
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
 
 
-def placed(model: nn.Module, device: torch.device) -> nn.Module:
+def to_device(model: nn.Module, device: torch.device) -> nn.Module:
     """Move a network to a device, its weights laid out as convolutions compute fastest: channels last."""
     # PyTorch's stubs lack this way of calling `to`.
     return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from leuko.errors import LeukoError
+from leuko.core.errors import LeukoError
 from leuko.models.resnet import IMAGENET_WEIGHTS, N_RESNET_FEATURES, ResNet18
 from leuko.models.store import misfits, read_tensors, reason
 
@@ -20,7 +20,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Cam16Net(nn.Module):
-    """A ResNet-18 without its last layer, a funnel to five features between 0 and 1, and the logits.
+    """A ResNet-18 without its last layer, a bottleneck to five features between 0 and 1, and the logits.
 
     Images are normalised as torchvision's ImageNet weights require, whatever the weights, so that a file of such
     weights works too.
@@ -42,8 +42,8 @@ class Cam16Net(nn.Module):
         layers: list[nn.Module] = []
         for n_in, n_out in itertools.pairwise(widths):
             layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-        self.funnel = nn.Sequential(*layers[:-1], nn.Sigmoid())
-        self.classify = nn.Linear(N_FEATURES, n_classes)
+        self.bottleneck = nn.Sequential(*layers[:-1], nn.Sigmoid())
+        self.head = nn.Linear(N_FEATURES, n_classes)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
@@ -61,7 +61,7 @@ class Cam16Net(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Images of shape (image, 3, side, side), values 0 to 1, to (image, 5), values 0 to 1."""
-        features: Tensor = self.funnel(self.backbone_features(images))
+        features: Tensor = self.bottleneck(self.backbone_features(images))
         return features
 
     def forward(self, images: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class Cam16Net(nn.Module):
         Returns:
             Logits, shape (image, class).
         """
-        logits: Tensor = self.classify(self.features(images))
+        logits: Tensor = self.head(self.features(images))
         return logits
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from leuko.memory import keep_freed_memory
+from leuko.core.memory import keep_freed_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -9,15 +9,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leuko.data.packs import read_images
-from leuko.models.cam16 import Cam16Net
-from leuko.models.prcc import PrccAutoencoder
-from leuko.models.wbc_plus import WbcPlusNet
+from leuko.models.autoencoder import PrccAutoencoder
+from leuko.models.plus import WbcPlusNet
+from leuko.models.tissue import Cam16Net
+from leuko.packs.reading import read_images
+from leuko.training.inputs import (
+    N_ORIENTATIONS,
+    Concat,
+    FeatureCache,
+    FrozenEncoder,
+    Images,
+    cached,
+    orientation_indices,
+)
 from leuko.training.parts import images_of, labels_of, select_rows
-from leuko.training.sources import N_VIEWS, Bank, Frozen, Images, Joined, banked, view_indices
 
 CPU = torch.device("cpu")
-EVERY_VIEW = torch.arange(N_VIEWS)
+EVERY_VIEW = torch.arange(N_ORIENTATIONS)
 
 
 def pixels(n_images: int, side: int, seed: int = 0) -> np.ndarray:
@@ -34,16 +42,16 @@ def lay(picture: torch.Tensor, view: int) -> torch.Tensor:
     return turned.flip(2) if view >= 4 else turned
 
 
-@given(side=st.integers(1, 12), view=st.integers(0, N_VIEWS - 1))
+@given(side=st.integers(1, 12), view=st.integers(0, N_ORIENTATIONS - 1))
 def test_views_are_turned_and_mirrored_pictures(side, view):
     picture = torch.arange(3 * side * side).view(3, side, side)
-    laid = picture.flatten(1)[:, view_indices(side)[view]].view(3, side, side)
+    laid = picture.flatten(1)[:, orientation_indices(side)[view]].view(3, side, side)
     assert torch.equal(laid, lay(picture, view))
 
 
 def test_the_eight_views_differ_and_the_first_is_the_picture_itself():
-    indices = view_indices(5)
-    assert len({tuple(view.tolist()) for view in indices}) == N_VIEWS
+    indices = orientation_indices(5)
+    assert len({tuple(view.tolist()) for view in indices}) == N_ORIENTATIONS
     assert indices[0].tolist() == list(range(25))
 
 
@@ -62,7 +70,7 @@ def test_images_come_in_the_view_asked_for(project):
     images = images_of(project / "data/packs/wbc/test", "wbc", np.arange(3), CPU)
     rows = torch.tensor([2, 0, 1, 1, 2, 2, 0, 1])
     (plain,), (laid,) = images(rows, None), images(rows, EVERY_VIEW)
-    for view in range(N_VIEWS):
+    for view in range(N_ORIENTATIONS):
         assert torch.equal(laid[view], lay(plain[view], view))
 
 
@@ -70,7 +78,7 @@ def test_all_sources_show_the_same_view():
     small, large = source(4, 6), source(4, 10, seed=1)
     rows = torch.tensor([3, 1])
     views = torch.tensor([6, 3])
-    inputs = Joined(small, large)(rows, views)
+    inputs = Concat(small, large)(rows, views)
     assert len(inputs) == 2
     for part, one in zip(inputs, (small, large), strict=True):
         (plain,) = one(rows, None)
@@ -83,34 +91,34 @@ def encoder() -> WbcPlusNet:
 
 
 @pytest.fixture(scope="module")
-def frozen() -> Frozen:
+def frozen() -> FrozenEncoder:
     # More images than the bank encodes at a time, and a number that leaves a rest.
-    return Frozen(encoder().encode, source(19, 64), source(19, 32, seed=1))
+    return FrozenEncoder(encoder().encode, source(19, 64), source(19, 32, seed=1))
 
 
 @given(
     rows=st.lists(st.integers(0, 4), min_size=1, max_size=9),
-    views=st.lists(st.integers(0, N_VIEWS - 1), min_size=9, max_size=9),
+    views=st.lists(st.integers(0, N_ORIENTATIONS - 1), min_size=9, max_size=9),
 )
 @pytest.mark.parametrize("in_file", [False, True])
 def test_a_bank_gives_exactly_what_was_computed(tmp_path_factory, in_file, rows, views):
     # A network that treats each image by itself: so nothing but the bookkeeping could make a difference.
     images = source(5, 4)
-    direct = Frozen(lambda part: (part * 2, part.flatten(1).half(), part.sum((1, 2, 3))[:, None]), images)
+    direct = FrozenEncoder(lambda part: (part * 2, part.flatten(1).half(), part.sum((1, 2, 3))[:, None]), images)
     rows, views = torch.tensor(rows), torch.tensor(views[: len(rows)])
     scratch = tmp_path_factory.getbasetemp() if in_file else None
-    every, plain = Bank(direct, N_VIEWS, scratch), Bank(direct, 1, scratch)
+    every, plain = FeatureCache(direct, N_ORIENTATIONS, scratch), FeatureCache(direct, 1, scratch)
     for kept, given_views in ((every, views), (every, None), (plain, None)):
         for part, expected in zip(kept(rows, given_views), direct(rows, given_views), strict=True):
             assert torch.equal(part, expected)
 
 
-@pytest.mark.parametrize("n_views", [1, N_VIEWS])
+@pytest.mark.parametrize("n_views", [1, N_ORIENTATIONS])
 @pytest.mark.parametrize("in_file", [False, True])
 def test_a_bank_of_the_real_networks_agrees_but_for_half_precision(frozen, tmp_path, n_views, in_file):
     # Convolutions of 16 images add in another order than those of a few, so a rounding to half precision may differ
     # in the last of its 11 bits.
-    bank = Bank(frozen, n_views, tmp_path if in_file else None)
+    bank = FeatureCache(frozen, n_views, tmp_path if in_file else None)
     rows = torch.tensor([18, 0, 7, 7, 16])
     views = torch.tensor([5, 0, 3, 7, 1]) if n_views > 1 else None
     for part, expected in zip(bank(rows, views), frozen(rows, views), strict=True):
@@ -121,7 +129,7 @@ def test_a_bank_of_the_real_networks_agrees_but_for_half_precision(frozen, tmp_p
 
 
 def test_a_bank_does_not_depend_on_how_it_is_asked(frozen):
-    bank = Bank(frozen, 1)
+    bank = FeatureCache(frozen, 1)
     together = bank(torch.arange(19), None)
     for row in (0, 15, 16, 18):
         for part, whole in zip(bank(torch.tensor([row]), None), together, strict=True):
@@ -130,46 +138,46 @@ def test_a_bank_does_not_depend_on_how_it_is_asked(frozen):
 
 def test_nothing_frozen_asks_for_gradients(frozen):
     assert not any(part.requires_grad for part in frozen(torch.tensor([0]), None))
-    assert not any(part.requires_grad for part in Bank(frozen, 1)(torch.tensor([0]), None))
+    assert not any(part.requires_grad for part in FeatureCache(frozen, 1)(torch.tensor([0]), None))
 
 
 N_BYTES = 2 * (128 * 8 * 8 + 5)  # of the two outputs for one image, in half precision
 
 
 @pytest.mark.parametrize(
-    ("n_views", "n_uses", "bank_gb", "kind"),
+    ("n_views", "n_uses", "cache_gb", "kind"),
     [
         (1, 19, 1.0, "memory"),
         (1, 18, 1.0, "live"),  # computing each image once is more than is asked for
-        (N_VIEWS, 19 * 8, 1.0, "memory"),
-        (N_VIEWS, 19 * 8 - 1, 1.0, "live"),
+        (N_ORIENTATIONS, 19 * 8, 1.0, "memory"),
+        (N_ORIENTATIONS, 19 * 8 - 1, 1.0, "live"),
         (1, 1000, 19 * N_BYTES / 1e9, "memory"),
         (1, 1000, (19 * N_BYTES - 1) / 1e9, "file"),
-        (N_VIEWS, 1000, 8 * 19 * N_BYTES / 1e9, "memory"),
-        (N_VIEWS, 1000, (8 * 19 * N_BYTES - 1) / 1e9, "file"),
+        (N_ORIENTATIONS, 1000, 8 * 19 * N_BYTES / 1e9, "memory"),
+        (N_ORIENTATIONS, 1000, (8 * 19 * N_BYTES - 1) / 1e9, "file"),
         (1, 1000, 0.0, "file"),
         (1, 18, 0.0, "live"),
     ],
 )
-def test_outputs_are_kept_where_they_fit_and_it_saves_work(frozen, tmp_path, n_views, n_uses, bank_gb, kind):
-    chosen = banked(frozen, n_views=n_views, n_uses=n_uses, bank_gb=bank_gb, scratch=tmp_path)
+def test_outputs_are_kept_where_they_fit_and_it_saves_work(frozen, tmp_path, n_views, n_uses, cache_gb, kind):
+    chosen = cached(frozen, n_views=n_views, n_uses=n_uses, cache_gb=cache_gb, scratch=tmp_path)
     assert kind_of(chosen) == kind
     assert kind != "live" or chosen is frozen
 
 
-def kind_of(chosen: Frozen | Bank) -> str:
-    return "live" if isinstance(chosen, Frozen) else "file" if chosen.arrays else "memory"
+def kind_of(chosen: FrozenEncoder | FeatureCache) -> str:
+    return "live" if isinstance(chosen, FrozenEncoder) else "file" if chosen.arrays else "memory"
 
 
 def test_a_scratch_file_has_no_name_that_could_be_left_behind(frozen, tmp_path):
-    bank = Bank(frozen, 1, tmp_path)
+    bank = FeatureCache(frozen, 1, tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert bank.arrays[0].nbytes + bank.arrays[1].nbytes == 19 * N_BYTES
 
 
 def test_without_room_on_the_disk_outputs_are_computed_anew(frozen, tmp_path, monkeypatch):
-    def chosen(scratch) -> Frozen | Bank:
-        return banked(frozen, n_views=1, n_uses=1000, bank_gb=0, scratch=scratch)
+    def chosen(scratch) -> FrozenEncoder | FeatureCache:
+        return cached(frozen, n_views=1, n_uses=1000, cache_gb=0, scratch=scratch)
 
     def full(*_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -13,7 +13,7 @@ import yaml
 from safetensors.torch import load_file
 from torch import nn
 
-from leuko import processes
+from leuko.training import distributed
 from tests.conftest import REPOSITORY
 
 
@@ -66,10 +66,10 @@ BANK = """
 import sys
 from pathlib import Path
 import numpy as np, torch
-from leuko import processes
-from leuko.training.sources import Bank, Frozen, Images, banked
+from leuko.training import distributed
+from leuko.training.inputs import FeatureCache, FrozenEncoder, Images, cached
 
-device = processes.join("cpu")
+device = distributed.join("cpu")
 pixels = np.random.default_rng(0).integers(0, 256, (37, 8, 8, 3), dtype=np.uint8)
 n_encoded = 0
 
@@ -78,14 +78,14 @@ def network(images):
     n_encoded += len(images)
     return (images * 2).half(), images.mean((1, 2, 3))[:, None]
 
-frozen = Frozen(network, Images(pixels, np.arange(37), device))
-banks = [Bank(frozen, 8), Bank(frozen, 1, Path())]
+frozen = FrozenEncoder(network, Images(pixels, np.arange(37), device))
+banks = [FeatureCache(frozen, 8), FeatureCache(frozen, 1, Path())]
 n_for_banks = n_encoded - 2  # one image was for the shapes, of either
 # The first process has no room for it: then neither keeps anything, instead of one waiting for the other.
-room = 0 if processes.is_first() else 1
-live = banked(frozen, n_views=1, n_uses=100, bank_gb=room, scratch=Path("missing"))
+room = 0 if distributed.is_rank_zero() else 1
+live = cached(frozen, n_views=1, n_uses=100, cache_gb=room, scratch=Path("missing"))
 assert live is frozen
-rank = int(processes.block(torch.arange(processes.count())))
+rank = int(distributed.chunk(torch.arange(distributed.world_size())))
 torch.save([n_for_banks, *(part for bank in banks for part in bank.outputs)], f"{rank}.pt")
 """
 
@@ -108,12 +108,12 @@ def test_processes_share_the_encoding_and_all_have_the_whole(tmp_path):
 
 def test_one_process_is_left_as_it_is():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    processes.join_batch_norms(net)
+    distributed.join_batch_norms(net)
     assert type(net[1]) is nn.BatchNorm2d
-    assert processes.count() == 1
-    assert processes.is_first()
+    assert distributed.world_size() == 1
+    assert distributed.is_rank_zero()
     values = torch.arange(5)
-    assert torch.equal(processes.share(values), values)
-    assert torch.equal(processes.add_up(values.clone()), values)
-    assert torch.equal(processes.gather(processes.block(values)), values)
-    assert [processes.all_agree(answer, torch.device("cpu")) for answer in (True, False)] == [True, False]
+    assert torch.equal(distributed.shard(values), values)
+    assert torch.equal(distributed.all_reduce(values.clone()), values)
+    assert torch.equal(distributed.all_gather(distributed.chunk(values)), values)
+    assert [distributed.all_agree(answer, torch.device("cpu")) for answer in (True, False)] == [True, False]

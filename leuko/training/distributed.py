@@ -12,7 +12,7 @@ import os
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch.distributed.nn.functional import all_reduce as differentiable_all_reduce
 
 
 def join(device: str) -> torch.device:
@@ -34,38 +34,38 @@ def join(device: str) -> torch.device:
     return torch.device(device)
 
 
-def count() -> int:
+def world_size() -> int:
     """How many processes there are."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def is_first() -> bool:
+def is_rank_zero() -> bool:
     """Whether this process is the one that writes files and talks to the user."""
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
-def share(items: Tensor) -> Tensor:
+def shard(items: Tensor) -> Tensor:
     """This process's share of what all processes have: every n-th item, dimension 0 counting them."""
     return items[dist.get_rank() :: dist.get_world_size()] if dist.is_initialized() else items
 
 
-def add_up(values: Tensor) -> Tensor:
+def all_reduce(values: Tensor) -> Tensor:
     """Add the processes' values, in place: afterwards all have the sums."""
     if dist.is_initialized():
         dist.all_reduce(values)
     return values
 
 
-def block(items: Tensor) -> Tensor:
+def chunk(items: Tensor) -> Tensor:
     """This process's part of what all processes have, cut along dimension 0 into as many equal parts."""
     return items.chunk(dist.get_world_size())[dist.get_rank()] if dist.is_initialized() else items
 
 
-def gather(part: Tensor) -> Tensor:
-    """Put the processes' parts together again, as `block` cuts them."""
+def all_gather(part: Tensor) -> Tensor:
+    """Put the processes' parts together again, as `chunk` cuts them."""
     if not dist.is_initialized():
         return part
-    whole = part.new_empty(count() * len(part), *part.shape[1:])
+    whole = part.new_empty(world_size() * len(part), *part.shape[1:])
     dist.all_gather_into_tensor(whole, part.contiguous())
     return whole
 
@@ -74,19 +74,19 @@ def all_agree(answer: bool, device: torch.device) -> bool:
     """Whether all processes say yes, so that all take the same way."""
     if not dist.is_initialized():
         return answer
-    return bool(add_up(torch.tensor(float(answer), device=device)) == count())
+    return bool(all_reduce(torch.tensor(float(answer), device=device)) == world_size())
 
 
 def add_up_gradients(model: nn.Module) -> None:
     """Add the processes' gradients: afterwards all have the whole batch's, in one exchange."""
     if dist.is_initialized():
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        sums = add_up(torch.cat([gradient.flatten() for gradient in gradients]))
+        sums = all_reduce(torch.cat([gradient.flatten() for gradient in gradients]))
         for gradient, part in zip(gradients, sums.split([gradient.numel() for gradient in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
 
-def follow_the_first(model: nn.Module) -> None:
+def broadcast_from_rank_zero(model: nn.Module) -> None:
     """Give all processes the first one's parameters and buffers, lest unlike machines drift apart by rounding."""
     if dist.is_initialized():
         for tensor in model.state_dict().values():
@@ -115,10 +115,10 @@ class _BatchNormOverProcesses(nn.BatchNorm2d):
         assert self.num_batches_tracked is not None
         assert self.momentum is not None
         n_values = input.numel() // input.shape[1]
-        sums = all_reduce(torch.cat([input.sum((0, 2, 3)), input.new_tensor([n_values])]))
+        sums = differentiable_all_reduce(torch.cat([input.sum((0, 2, 3)), input.new_tensor([n_values])]))
         n_all, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
         centred = input - mean[:, None, None]
-        var = all_reduce(centred.square().sum((0, 2, 3))) / n_all
+        var = differentiable_all_reduce(centred.square().sum((0, 2, 3))) / n_all
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)

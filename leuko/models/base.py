@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leuko.models.layers import ConvBlock
+from leuko.models.fast import ConvBlock
 
 
 def pool_to(features: Tensor, side: int) -> Tensor:

@@ -7,10 +7,10 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from leuko.models.cam16 import N_FEATURES, Cam16Net
-from leuko.models.layers import conv3x3, norm_pool
-from leuko.models.prcc import LATENT_CHANNELS
-from leuko.models.wbc import WbcNet, pool_to
+from leuko.models.autoencoder import LATENT_CHANNELS
+from leuko.models.base import WbcNet, pool_to
+from leuko.models.fast import conv3x3, norm_pool
+from leuko.models.tissue import N_FEATURES, Cam16Net
 
 
 class PrccHead(nn.Module):

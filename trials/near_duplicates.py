@@ -1,6 +1,6 @@
 """How many copies of real images ingest finds, and how often it takes two images for one.
 
-    python -m bench.near_duplicates /path/to/images
+    python -m trials.near_duplicates /path/to/images
 
 The folder is in the course layout. Some images are copied in many ways, in memory, and looked for among all images.
 """
@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from leuko.core.parallel import map_images
 from leuko.data.duplicates import as_pixels, same_pictures
 from leuko.data.images import describe_image, probe_image, read_rgb, resize
 from leuko.data.layout import discover
-from leuko.parallel import map_images
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -74,7 +74,7 @@ def pairs(pictures: NDArray[np.int64]) -> set[tuple[int, int]]:
 
 def main() -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser(prog="python -m bench.near_duplicates", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m trials.near_duplicates", description=__doc__)
     parser.add_argument("root", type=Path, help="a folder in the course layout")
     parser.add_argument("--copied", type=int, default=200, help="how many images are copied")
     arguments = parser.parse_args()

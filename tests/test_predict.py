@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from leuko.data.packs import read_images
-from leuko.inference import predict_pack
-from leuko.models.cam16 import Cam16Net
-from leuko.models.prcc import PrccAutoencoder
-from leuko.models.wbc import WbcNet
-from leuko.models.wbc_plus import WbcPlusNet
+from leuko.models.autoencoder import PrccAutoencoder
+from leuko.models.base import WbcNet
+from leuko.models.plus import WbcPlusNet
+from leuko.models.tissue import Cam16Net
+from leuko.packs.reading import read_images
+from leuko.training.predict import predict_pack
 
 CPU = torch.device("cpu")
 

@@ -11,12 +11,12 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from leuko.data.augment import Pose
+from leuko.core.files import atomic_file, write_table, written_meanwhile
+from leuko.core.image_grid import image_grid
+from leuko.core.parallel import map_images
 from leuko.data.images import read_rgb, resize
-from leuko.data.packs import read_images, read_rows
-from leuko.figures import image_grid
-from leuko.files import whole_file, write_table, written_meanwhile
-from leuko.parallel import map_images
+from leuko.packs.augmentation import Pose
+from leuko.packs.reading import read_images, read_rows
 
 
 def write_pack(
@@ -47,8 +47,8 @@ def write_pack(
     with ExitStack() as stack:
         arrays: dict[str, BinaryIO] = {}
         for name, side in sizes.items():
-            draft = stack.enter_context(whole_file(folder / f"{name}.npy"))
-            arrays[name] = stack.enter_context(draft.open("wb"))
+            temporary = stack.enter_context(atomic_file(folder / f"{name}.npy"))
+            arrays[name] = stack.enter_context(temporary.open("wb"))
             header = {"descr": "|u1", "fortran_order": False, "shape": (int(starts[-1]), side, side, 3)}
             np.lib.format.write_array_header_1_0(arrays[name], header)
         offsets = {name: file.tell() for name, file in arrays.items()}

@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from leuko.models import layers
-from leuko.models.layers import ConvBlock, conv3x3, norm_pool
-from leuko.models.prcc import PrccAutoencoder
-from leuko.models.wbc_plus import PrccHead
+from leuko.models import fast
+from leuko.models.autoencoder import PrccAutoencoder
+from leuko.models.fast import ConvBlock, conv3x3, norm_pool
+from leuko.models.plus import PrccHead
 
 
 @pytest.fixture(params=[True, False], ids=["avx2", "others"])
 def any_processor(request, monkeypatch):
     """Compute as a processor does that is slow at gradients channels last, at any size, and as others do."""
-    monkeypatch.setattr(layers, "SLOW_CHANNELS_LAST", request.param)
-    monkeypatch.setattr(layers, "LARGE", 1)
+    monkeypatch.setattr(fast, "SLOW_CHANNELS_LAST", request.param)
+    monkeypatch.setattr(fast, "LARGE", 1)
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -104,7 +104,7 @@ def test_the_gradients_are_those_of_differences():
     def function(maps: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         own = copy.deepcopy(norm)
         own.weight, own.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
-        return layers._NormPool.apply(maps, weight, bias, own.eps)[0]
+        return fast._NormPool.apply(maps, weight, bias, own.eps)[0]
 
     inputs = (numbers(2, 3, 4, 4), numbers(3).abs(), numbers(3, seed=1))
     assert torch.autograd.gradcheck(function, [part.requires_grad_() for part in inputs])

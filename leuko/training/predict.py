@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from leuko.models.wbc_plus import WbcPlusNet
-from leuko.runtime import placed
+from leuko.models.plus import WbcPlusNet
+from leuko.training.device import to_device
+from leuko.training.inputs import Concat, FrozenEncoder, Inputs
 from leuko.training.parts import images_of
-from leuko.training.sources import Frozen, Joined, Source
 
 BATCH = 16
 
@@ -30,11 +30,11 @@ def predict_pack(model: nn.Module, pack: Path, rows: NDArray[np.int64], device: 
     Returns:
         Probabilities, shape (image, class).
     """
-    placed(model, device)
-    inputs: Source = images_of(pack, "wbc", rows, device)
+    to_device(model, device)
+    inputs: Inputs = images_of(pack, "wbc", rows, device)
     if isinstance(model, WbcPlusNet):
         frozen = (images_of(pack, size, rows, device) for size in ("prcc", "cam16"))
-        inputs = Joined(inputs, Frozen(model.encode, *frozen))
+        inputs = Concat(inputs, FrozenEncoder(model.encode, *frozen))
     chunks = torch.arange(len(rows), device=device).split(BATCH)
     logits = torch.cat([model(*inputs(chunk, None)) for chunk in chunks])
     probabilities: NDArray[np.float64] = logits.cpu().double().softmax(1).numpy()

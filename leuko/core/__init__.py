@@ -1,0 +1,1 @@
+"""What every stage needs: settings, classes, files, errors, all cores, the processor, memory and image grids."""

@@ -5,7 +5,7 @@ An arm is one way to train a classifier on the same labels, scored on the same t
 | family | arms | stages |
 |---|---|---|
 | published | `base`, `control`, `plus`: the study's networks | one each |
-| transfer | one for each entry of the setting `transfer`: one encoder from different starting points | `pretrain@`, `finetune@` |
+| transfer | one per entry of the setting `transfer`: one encoder, different starts | `pretrain@`, `finetune@` |
 | features | `<entry>-probe`, `morphology`, `<entry>+morphology`: a classifier on frozen features | `probe` |
 """
 

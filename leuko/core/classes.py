@@ -65,11 +65,14 @@ AMBIGUOUS: Mapping[str, tuple[str, ...]] = {
 }
 """Names that some count as the type and some do not, so that a person has to decide."""
 
-OTHER_CELLS: frozenset[str] = frozenset(
-    "ig mmy mmz my myb myo pmy pmo pmb erb ebo plt platelet thrombocyte bla blast mob ksc smudge smudge_cell art oth"
-    " nif mixt mixed erythroblast normoblast myelocyte metamyelocyte promyelocyte myeloblast monoblast lymphoblast"
-    " plasma_cell hairy_cell immature_granulocyte".split()
-)
+# fmt: off
+OTHER_CELLS = frozenset((
+    "ig", "mmy", "mmz", "my", "myb", "myo", "pmy", "pmo", "pmb", "erb", "ebo", "plt", "platelet",
+    "thrombocyte", "bla", "blast", "mob", "ksc", "smudge", "smudge_cell", "art", "oth", "nif", "mixt",
+    "mixed", "erythroblast", "normoblast", "myelocyte", "metamyelocyte", "promyelocyte", "myeloblast",
+    "monoblast", "lymphoblast", "plasma_cell", "hairy_cell", "immature_granulocyte",
+))
+# fmt: on
 """Names of what is none of the five types."""
 
 

@@ -21,10 +21,10 @@ repro: $(VENV)/installed
 	@echo "To go on:      . $(VENV)/bin/activate && dvc exp run -S split=10"
 
 check: $(VENV)/installed
-	@python -m stages.ingest --check $(if $(DATA),"$(DATA)")
+	@leuko check $(if $(DATA),"$(DATA)")
 
 study: $(VENV)/installed
-	python -m leuko.study $(STUDY)
+	leuko study $(STUDY)
 
 test: $(VENV)/installed
 	ruff check .
@@ -39,8 +39,9 @@ format: $(VENV)/installed
 	ruff check --fix .
 	ruff format .
 
-$(VENV)/installed: requirements.txt
+$(VENV)/installed: requirements.txt pyproject.toml
 	command -v $(PYTHON) >/dev/null || { echo "This project wants $(PYTHON); set PYTHON to another one of 3.11 or newer."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -373,12 +373,12 @@ def test_a_full_mask_of_tumor_and_an_empty_one_of_normal_tissue_are_right(tmp_pa
         make_manifest(root, **OPTIONS)
 
 
-# `--check`.
+# `leuko check`.
 
 
 def check(folder, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "stages.ingest", "--check", *arguments]
+    command = [sys.executable, "-m", "leuko", "check", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -148,10 +148,10 @@ class Workspace:
         return done.stdout
 
     def study(self, *options: str, fails: bool = False) -> str:
-        return self.call(sys.executable, "-m", "leuko.study", *options, fails=fails)
+        return self.call(sys.executable, "-m", "leuko", "study", *options, fails=fails)
 
     def start(self, *options: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "leuko.study", *options]
+        command = [sys.executable, "-m", "leuko", "study", *options]
         return subprocess.Popen(
             command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

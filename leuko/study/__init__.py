@@ -8,5 +8,6 @@ always scores all three. Models are therefore no axis of the grid.
 | `cells` | what a cell is, the folder it is kept in, and how one knows what it was made with |
 | `clone` | runs cells with DVC, in a clone of the workspace |
 | `summary` | scores and gains over all cells |
-| `__main__` | the command line |
+
+`leuko.commands.study` is the command line.
 """

@@ -1,4 +1,8 @@
-"""Run the study: `python -m leuko.study --help`."""
+"""Train every split with every seed, and summarise.
+
+What is finished is kept in study/cells, as small files that can be committed; the same command goes on where an earlier
+one ended, however it ended.
+"""
 
 from __future__ import annotations
 
@@ -14,49 +18,21 @@ from pathlib import Path
 from tqdm import tqdm
 
 from leuko.core.classes import SUBSETS
-from leuko.core.errors import LeukoError, run
-from leuko.report.study import build_report
+from leuko.core.errors import LeukoError
 from leuko.study.cells import CELLS, Cell, Origin, cells_in, commit_of, is_complete, merge, origin_of_cell
 from leuko.study.clone import LOGS, Clone, as_changes, git, harvest, lock, tail, take_over
-from leuko.study.summary import SUMMARY, TABLE, summarise
 
 REPORT = Path("reports/study")
 
-DESCRIPTION = """\
-Train every split with every seed, and summarise. What is finished is kept in study/cells, as small files
-that can be committed; the same command goes on where an earlier one ended, however it ended.
-"""
 EPILOG = """\
 One run is a DVC experiment, study-split<split>-seed<seed>, and trains base, control and WBC+. At 1 %, every seed has
 a subset of its own. Runs take the settings, tracked files and changes of the workspace as they are at the start.
 """
 
 
-def main() -> None:
-    """Read the command line and do what it says."""
-    options = _parse(sys.argv[1:])
-    if options.merge is not None:
-        copied = merge(options.merge)
-        print(f"{len(copied)} cells were copied.\n")
-        _summarise(cells_in(CELLS))
-        return
-    seeds = options.seed_list or range(options.seeds)
-    # All splits of a seed come before the next seed, so that a study that is cut short has something of each.
-    grid = [Cell(split, seed) for seed in dict.fromkeys(seeds) for split in dict.fromkeys(options.splits)]
-    if options.print_commands:
-        _print_commands(grid, options.set)
-        return
-    # Schedulers end a job with the first; the second is ignored by what a shell starts in the background.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        _study(grid, options.set, options.tag)
-    except KeyboardInterrupt:
-        raise LeukoError(f"Stopped. What is finished is in {CELLS}; the same command goes on from there.") from None
-
-
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m leuko.study", description=DESCRIPTION, epilog=EPILOG)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what `leuko study` takes."""
+    parser.epilog = EPILOG
     parser.add_argument(
         "--splits", type=int, nargs="+", choices=SUBSETS, default=list(SUBSETS), help="percentages of the labels"
     )
@@ -78,7 +54,32 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     other.add_argument(
         "--merge", type=Path, nargs="*", metavar="FOLDER", help="copy the cells of other clones, and summarise all"
     )
-    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run what is missing of the study, or do what the options say instead.
+
+    Raises:
+        LeukoError: with what failed.
+    """
+    if options.merge is not None:
+        copied = merge(options.merge)
+        print(f"{len(copied)} cells were copied.\n")
+        _summarise(cells_in(CELLS))
+        return
+    seeds = options.seed_list or range(options.seeds)
+    # All splits of a seed come before the next seed, so that a study that is cut short has something of each.
+    grid = [Cell(split, seed) for seed in dict.fromkeys(seeds) for split in dict.fromkeys(options.splits)]
+    if options.print_commands:
+        _print_commands(grid, options.set)
+        return
+    # Schedulers end a job with the first; the second is ignored by what a shell starts in the background.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        _study(grid, options.set, options.tag)
+    except KeyboardInterrupt:
+        raise LeukoError(f"Stopped. What is finished is in {CELLS}; the same command goes on from there.") from None
 
 
 def _study(grid: Sequence[Cell], changes: Sequence[str], tag: bool) -> None:
@@ -165,6 +166,10 @@ def _tag(cells: Sequence[Cell]) -> None:
 
 
 def _summarise(cells: Sequence[Cell]) -> None:
+    # Here, as scikit-learn and matplotlib take seconds to import.
+    from leuko.report.study import build_report
+    from leuko.study.summary import SUMMARY, TABLE, summarise
+
     if cells:
         words = summarise(cells)
         build_report(SUMMARY.parent, REPORT)
@@ -188,10 +193,6 @@ def _print_commands(grid: Sequence[Cell], changes: Sequence[str]) -> None:
         folder = f"study-{cell.name}"
         make_clone = f"(test -d {folder} || {shlex.join(['git', 'clone', '--quiet', str(Path.cwd()), folder])})"
         one_cell = ["--splits", str(cell.split), "--seed-list", str(cell.seed)]
-        study = shlex.join([sys.executable, "-m", "leuko.study", *one_cell, *settings])
+        study = shlex.join([sys.executable, "-m", "leuko", "study", *one_cell, *settings])
         print(f"{make_clone} && cd {folder} && {share_cache} && {study}")
-    print(f"# Then, in {Path.cwd()}: python -m leuko.study --merge study-split*  # wherever those clones are")
-
-
-if __name__ == "__main__":
-    run(main)
+    print(f"# Then, in {Path.cwd()}: python -m leuko study --merge study-split*  # wherever those clones are")

@@ -1,0 +1,1 @@
+"""One module per subcommand of `leuko`, with `add_arguments(parser)` and `run(options)`; `leuko.cli` lists them."""

@@ -10,6 +10,7 @@ from torch import nn
 from leuko.core.errors import LeukoError
 from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.base import WbcNet
+from leuko.models.encoders import Encoder, TransferNet, build_encoder
 from leuko.models.plus import WbcPlusNet
 from leuko.models.store import load_config, load_weights
 from leuko.models.tissue import Cam16Net
@@ -18,11 +19,15 @@ MAX_CLASSES = 100
 """A file may not ask for more memory than a network of so many classes needs."""
 
 
+MAX_WIDTH, MAX_SIDE = 256, 1024
+"""Nor of an encoder larger than these."""
+
+
 def build(config: dict[str, Any]) -> nn.Module:
     """Make the network that a configuration describes, with initial weights.
 
     Args:
-        config: `network`, and what that network needs: `classes`, `freeze`.
+        config: `network`, and what that network needs: `classes`, `freeze`; `encoder`, `width`, `side`.
 
     Returns:
         The network.
@@ -40,10 +45,27 @@ def build(config: dict[str, Any]) -> nn.Module:
                 return WbcNet(_n_classes(config))
             case "wbc_plus":
                 return WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), _n_classes(config))
+            case "encoder":
+                return _encoder(config)
+            case "transfer":
+                return TransferNet(_encoder(config), _n_classes(config))
             case other:
                 raise LeukoError(f"there is no network {other!r}")
     except (KeyError, TypeError, ValueError) as error:
         raise LeukoError(f"the model's configuration cannot be used: {type(error).__name__}: {error}") from error
+
+
+def _encoder(config: dict[str, Any]) -> Encoder:
+    """An encoder by its name.
+
+    Raises:
+        LeukoError: if there is none of that name.
+        ValueError: if it would be absurdly large.
+    """
+    encoder, width, side = config["encoder"], config["width"], config["side"]
+    if not 1 <= width <= MAX_WIDTH or not 1 <= side <= MAX_SIDE:
+        raise ValueError(f"an encoder of width {width} for images of {side} pixels")
+    return build_encoder(encoder, width=width, side=side)
 
 
 def _n_classes(config: dict[str, Any]) -> int:

@@ -119,13 +119,52 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         LeukoError: if it is missing, damaged, or holds anything but plain tensors by name.
     """
-    try:
-        tensors: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except Exception as error:  # damaged files raise many kinds
-        raise LeukoError(f"{path} cannot be read as tensors: {reason(error)}") from error
+    tensors = _read(path)
     if not isinstance(tensors, dict) or not all(map(_is_named_tensor, tensors.items())):
         raise LeukoError(f"{path} holds something else than tensors by name")
     return tensors
+
+
+def read_nested_tensors(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a `.safetensors` or PyTorch file in which dictionaries may lie in dictionaries.
+
+    Args:
+        path: the file; a training's whole state, for example. Nothing in it is executed.
+
+    Returns:
+        Tensors on the CPU by the keys that lead to them, joined by dots; whatever else the file holds is left out.
+
+    Raises:
+        LeukoError: if it is missing or damaged, or holds no dictionary.
+    """
+    content = _read(path)
+    if not isinstance(content, dict):
+        raise LeukoError(f"{path} holds something else than tensors by name")
+    tensors = {}
+    waiting: list[tuple[str, dict[Any, Any]]] = [("", content)]
+    met = {id(content)}  # a hostile file can hold a dictionary inside itself
+    while waiting:
+        prefix, folder = waiting.pop()
+        for name, value in folder.items():
+            if isinstance(value, dict):
+                if id(value) not in met:
+                    met.add(id(value))
+                    waiting.append((f"{prefix}{name}.", value))
+            elif _is_named_tensor((name, value)):
+                tensors[prefix + name] = value
+    return tensors
+
+
+def _read(path: Path) -> Any:  # noqa: ANN401  (whatever the file holds)
+    """Read a file of tensors, without executing anything in it.
+
+    Raises:
+        LeukoError: if it is missing, damaged, or holds Python objects.
+    """
+    try:
+        return load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except Exception as error:  # damaged files raise many kinds
+        raise LeukoError(f"{path} cannot be read as tensors: {reason(error)}") from error
 
 
 def reason(error: Exception) -> str:

@@ -1,0 +1,63 @@
+"""Random views of images, made for a whole batch at once on the device."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+N_CHANCES = 7
+"""Uniform numbers, 0 to 1, that decide about one view."""
+
+
+@dataclass(frozen=True)
+class RandomViews:
+    """Any rotation, a reflection in half of the views, and a little zoom, shift and change of light.
+
+    What is drawn is apart from what is done with it, so that views are the same on every device and in any division
+    of a batch.
+
+    Attributes:
+        zoom: smallest share of the image's side that a view shows; the centre moves as far as that leaves room.
+        jitter: how much brightness and contrast change, as a share of themselves.
+    """
+
+    zoom: float = 0.85
+    jitter: float = 0.1
+
+    def draw(self, n_images: int, rng: torch.Generator) -> Tensor:
+        """Draw what is done to each image: shape (image, 7), 0 to 1."""
+        return torch.rand(n_images, N_CHANCES, generator=rng)
+
+    def __call__(self, inputs: tuple[Tensor, ...], drawn: Tensor) -> tuple[Tensor, ...]:
+        """Change images by what was drawn for them; further inputs stay as they are.
+
+        Args:
+            inputs: images of shape (image, 3, side, side), values 0 to 1, then whatever else the network takes.
+            drawn: shape (image, 7).
+
+        Returns:
+            The inputs, images in the same layout and range.
+        """
+        images, *others = inputs
+        return (self._relit(self._moved(images, drawn[:, :5]), drawn[:, 5:]), *others)
+
+    def _moved(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """Rotate, reflect, zoom and shift; what lies beyond the border is the image's reflection."""
+        angle = 2 * math.pi * drawn[:, 0]
+        reflection = torch.where(drawn[:, 1] < 0.5, -1.0, 1.0)
+        scale = self.zoom + (1 - self.zoom) * drawn[:, 2]
+        x, y = (2 * drawn[:, 3:5].T - 1) * (1 - scale)
+        cos, sin = scale * angle.cos(), scale * angle.sin()
+        to_source = torch.stack([cos * reflection, -sin, x, sin * reflection, cos, y], dim=1).view(-1, 2, 3)
+        grid = F.affine_grid(to_source, list(images.shape), align_corners=False)
+        return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+    def _relit(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """Change brightness, and contrast about each image's mean."""
+        brightness, contrast = (1 + self.jitter * (2 * drawn[:, :2].T - 1))[:, :, None, None, None]
+        mean = images.mean((1, 2, 3), keepdim=True)
+        return ((images - mean) * contrast + mean).mul(brightness).clamp(0, 1)

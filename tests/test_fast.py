@@ -11,7 +11,8 @@ from torch import nn
 
 from leuko.models import fast
 from leuko.models.autoencoder import PrccAutoencoder
-from leuko.models.fast import ConvBlock, conv3x3, norm_pool
+from leuko.models.base import WbcNet, conv_block
+from leuko.models.fast import FASTER, conv3x3, norm_pool, speed_up
 from leuko.models.plus import PrccHead
 
 
@@ -36,14 +37,17 @@ def stirred(model: nn.Module, seed: int = 0) -> nn.Module:
     return model.to(memory_format=torch.channels_last)
 
 
-def published(block: ConvBlock) -> nn.Sequential:
-    """The same layers, one after the other, in the published order."""
-    conv, norm, *_ = copy.deepcopy(block)
-    return nn.Sequential(conv, norm, nn.ReLU(), *([nn.MaxPool2d(2)] if block.pool else []))
+def sped_up(model: nn.Module) -> nn.Module:
+    model = copy.deepcopy(model)
+    speed_up(model)
+    return model
 
 
-def assert_alike(ours: nn.Module, theirs: nn.Module, images: torch.Tensor, without: str = "") -> None:
-    """Same outputs, same gradients of the images and of the parameters but the one named, same statistics."""
+def assert_alike(ours: nn.Module, theirs: nn.Module, images: torch.Tensor) -> None:
+    """Same outputs, same gradients of the images and of the parameters that are trained, same statistics.
+
+    In training, batch norm takes away what the bias of a convolution before it adds: it has no gradient but rounding.
+    """
     results = []
     for model in (ours, theirs):
         at = images.clone().requires_grad_()
@@ -52,26 +56,53 @@ def assert_alike(ours: nn.Module, theirs: nn.Module, images: torch.Tensor, witho
         results.append((outputs, at.grad))
     for mine, other in zip(*results, strict=True):
         torch.testing.assert_close(mine, other)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
     for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-        if name != without:
+        if mine.requires_grad:
             torch.testing.assert_close(mine.grad, other.grad, msg=lambda message, name=name: f"{name}: {message}")
+        elif theirs.training:
+            assert other.grad.abs().max() < 1e-9
     for mine, other in zip(ours.buffers(), theirs.buffers(), strict=True):
         torch.testing.assert_close(mine, other)
 
 
+# Of two images of 3 channels, or of 128 for the head.
+NETWORKS = {
+    "base": (lambda: WbcNet(5), (3, 32, 32), 8),
+    "a block with odd sides": (lambda: nn.Sequential(conv_block(3, 6, pool=True)), (3, 9, 7), 1),
+    "a block without pooling": (lambda: nn.Sequential(conv_block(5, 6, pool=False)), (5, 5, 7), 1),
+    "autoencoder": (PrccAutoencoder, (3, 16, 16), 3),
+    "head": (lambda: PrccHead(5), (128, 32, 32), 4),
+}
+
+
 @pytest.mark.usefixtures("any_processor")
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("pool", [True, False])
-@pytest.mark.parametrize(("n_in", "side"), [(3, 8), (3, 9), (5, 8), (5, 7)])
-def test_a_block_is_convolution_norm_relu_and_pooling(n_in, side, pool, training):
-    block = stirred(ConvBlock(n_in, 6, pool=pool)).train(training)
-    theirs = published(block)
-    # In training, batch norm takes away what the convolution's bias adds: it has no gradient but rounding.
-    assert_alike(block, theirs, numbers(4, n_in, side, side), without="0.bias" if training else "")
-    if training:
-        assert block[0].bias.grad is None
-        assert theirs[0].bias.grad.abs().max() < 1e-9
-    assert_alike(block.eval(), theirs.eval(), numbers(4, n_in, side, side, seed=2), without="0.bias")
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_network_that_was_sped_up_is_the_same_network(network, training):
+    make, shape, n_replaced = NETWORKS[network]
+    plain = stirred(make()).train(training)
+    fast = sped_up(plain)
+    assert sum(type(module) in FASTER.values() for module in fast.modules()) == n_replaced
+    assert_alike(fast, plain, numbers(3, *shape))
+    assert_alike(fast.eval(), plain.eval(), numbers(3, *shape, seed=2))
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (nn.Conv2d(3, 4, 5, padding=1), nn.BatchNorm2d(4), nn.ReLU()),
+        (nn.Conv2d(3, 4, 3, padding=1, stride=2), nn.BatchNorm2d(4), nn.ReLU()),
+        (nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU()),
+        (nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4, momentum=None), nn.ReLU()),
+        (nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3)),
+        (nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.GELU()),
+    ],
+)
+def test_other_layers_are_left_as_they_are(layers):
+    model = nn.Sequential(nn.Sequential(*layers))
+    speed_up(model)
+    assert type(model[0]) is nn.Sequential
 
 
 @given(
@@ -126,25 +157,8 @@ def test_the_convolution_is_pytorchs(n_in, biased):
         torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.usefixtures("any_processor")
-@pytest.mark.parametrize("training", [True, False])
-def test_the_encoder_is_convolution_relu_and_pooling(training):
-    encoder = stirred(PrccAutoencoder().encoder).train(training)
-    theirs = nn.Sequential(*(nn.Sequential(copy.deepcopy(down[0]), nn.ReLU(), nn.MaxPool2d(2)) for down in encoder))
-    assert_alike(encoder, theirs, numbers(2, 3, 16, 16))
-
-
-@pytest.mark.usefixtures("any_processor")
-@pytest.mark.parametrize("training", [True, False])
-def test_the_head_is_convolution_relu_norm_and_pooling(training):
-    head = stirred(PrccHead(5)).train(training)
-    blocks = [nn.Sequential(*copy.deepcopy(block), nn.MaxPool2d(2)) for block in head.blocks]
-    theirs = nn.Sequential(*blocks, nn.Flatten(), copy.deepcopy(head.linear))
-    assert_alike(head, theirs, numbers(2, 128, 64, 64))
-
-
 def test_half_precision_takes_pytorchs_own_way():
-    block = ConvBlock(3, 4, pool=True).train()
+    block = sped_up(nn.Sequential(conv_block(3, 4, pool=True)))[0].train()
     images = torch.rand(2, 3, 8, 8)
     plain, pool = copy.deepcopy(block), nn.MaxPool2d(2)
     with torch.autocast("cpu", torch.bfloat16):

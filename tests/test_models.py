@@ -92,7 +92,7 @@ def test_the_prcc_head_at_the_published_size_is_the_published_one():
     latents = torch.rand(1, LATENT_CHANNELS, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         x = latents
-        for conv, _, norm in head.blocks:
+        for conv, _, norm, *_ in head.blocks:
             x = F.conv2d(x, conv.weight, conv.bias, padding=1).clamp(min=0)
             x = F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias)
             x = F.max_pool2d(x, 2)

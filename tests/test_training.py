@@ -20,9 +20,8 @@ from leuko.core.classes import CLASSES
 from leuko.core.errors import LeukoError
 from leuko.core.params import Compute, Recipe, load_params
 from leuko.models.autoencoder import PrccAutoencoder
-from leuko.models.base import pool_to
+from leuko.models.base import conv_block, pool_to
 from leuko.models.build import load_model
-from leuko.models.fast import ConvBlock
 from leuko.models.plus import WbcPlusNet
 from leuko.models.tissue import Cam16Net
 from leuko.training.device import set_up
@@ -213,7 +212,7 @@ def test_a_compiled_training_is_the_same_up_to_rounding():
     for compiled in (True, False):
         torch.manual_seed(0)
         # What the networks are made of: their own layers, and maps that are enlarged.
-        net = nn.Sequential(ConvBlock(3, 4, pool=True), Enlarged(), nn.Flatten(), nn.Linear(4 * 8 * 8, 2))
+        net = nn.Sequential(conv_block(3, 4, pool=True), Enlarged(), nn.Flatten(), nn.Linear(4 * 8 * 8, 2))
         compute = Compute(threads="auto", processor="native", precision="float32", compile=compiled)
         task = Classification(net, part_of([0, 1] * 12), part_of([0, 1] * 5, seed=1), compute=compute)
         histories.append(fit(task, recipe(epochs=2), seed=0, title="test"))

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from leuko.models.fast import conv3x3
-
 LATENT_CHANNELS = 128
 REDUCTION = 8
 """An image's side over its latent's."""
 
 
-class Down(nn.Sequential):
+def down_block(n_in: int, n_out: int) -> nn.Sequential:
     """Convolution 3 x 3, ReLU and 2 x 2 max pooling.
 
-    The bias and ReLU follow the pooling: neither changes the order of values, and there is a quarter left of them.
-
     Args:
-        in_channels: of the images.
-        out_channels: of the result.
+        n_in: channels of the images.
+        n_out: channels of the result.
     """
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        convolution = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        super().__init__(convolution, nn.MaxPool2d(2), nn.ReLU(inplace=True))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images of shape (image, in_channels, height, width) to (image, out_channels, height / 2, width / 2)."""
-        conv, pool, relu = self
-        assert isinstance(conv, nn.Conv2d)
-        assert conv.bias is not None
-        result: Tensor = relu(pool(conv3x3(images, conv.weight)) + conv.bias[:, None, None])
-        return result
+    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2))
 
 
 class PrccAutoencoder(nn.Module):
@@ -39,7 +24,7 @@ class PrccAutoencoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(Down(3, 32), Down(32, 64), Down(64, LATENT_CHANNELS))
+        self.encoder = nn.Sequential(down_block(3, 32), down_block(32, 64), down_block(64, LATENT_CHANNELS))
         self.decoder = nn.Sequential(
             nn.ConvTranspose2d(LATENT_CHANNELS, 64, 2, stride=2),
             nn.ReLU(inplace=True),

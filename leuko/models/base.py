@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leuko.models.fast import ConvBlock
-
 
 def pool_to(features: Tensor, side: int) -> Tensor:
     """Bring square feature maps to a given side, so that the layers behind fit images of any size.
@@ -31,6 +29,18 @@ def pool_to(features: Tensor, side: int) -> Tensor:
     return F.adaptive_max_pool2d(features, side)
 
 
+def conv_block(n_in: int, n_out: int, *, pool: bool) -> nn.Sequential:
+    """Convolution 3 x 3, batch norm, ReLU and, if wanted, 2 x 2 max pooling.
+
+    Args:
+        n_in: channels of the images.
+        n_out: channels of the result.
+        pool: whether the sides are halved.
+    """
+    layers = [nn.Conv2d(n_in, n_out, 3, padding=1), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, *([nn.MaxPool2d(2)] if pool else []))
+
+
 class WbcNet(nn.Module):
     """The base network. Four pooling blocks with two residual pairs, then 512 features to the classes' logits.
 
@@ -40,14 +50,14 @@ class WbcNet(nn.Module):
 
     def __init__(self, n_classes: int) -> None:
         super().__init__()
-        self.conv1 = ConvBlock(3, 64, pool=True)
-        self.conv2 = ConvBlock(64, 64, pool=True)
-        self.res1 = ConvBlock(64, 64, pool=False)
-        self.res2 = ConvBlock(64, 64, pool=False)
-        self.conv3 = ConvBlock(64, 32, pool=True)
-        self.conv4 = ConvBlock(32, 16, pool=True)
-        self.res3 = ConvBlock(16, 16, pool=False)
-        self.res4 = ConvBlock(16, 16, pool=False)
+        self.conv1 = conv_block(3, 64, pool=True)
+        self.conv2 = conv_block(64, 64, pool=True)
+        self.res1 = conv_block(64, 64, pool=False)
+        self.res2 = conv_block(64, 64, pool=False)
+        self.conv3 = conv_block(64, 32, pool=True)
+        self.conv4 = conv_block(32, 16, pool=True)
+        self.res3 = conv_block(16, 16, pool=False)
+        self.res4 = conv_block(16, 16, pool=False)
         self.reduce = nn.Conv2d(16, 8, 3, padding=1)
         self.head = nn.Sequential(nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, n_classes))
 

@@ -1,4 +1,4 @@
-"""Layers as a CPU computes them fastest. The numbers are those of PyTorch's own layers, up to rounding."""
+"""Networks as a CPU trains them fastest. The numbers are those of PyTorch's own layers, up to rounding."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ def conv3x3(images: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
     """
     trained = torch.is_grad_enabled() and weight.requires_grad
     if trained and SLOW_CHANNELS_LAST and _in_full_precision(images, weight) and images.shape[-1] >= LARGE:
-        # `Function.apply` has no types in PyTorch, here and below.
-        result: Tensor = _LargeConvolution.apply(images, weight)  # type: ignore[no-untyped-call]
+        result: Tensor = _LargeConvolution.apply(images, weight)
         return result if bias is None else result + bias[:, None, None]
     return F.conv2d(images, weight, bias, padding=1)
 
@@ -57,7 +56,7 @@ def norm_pool(maps: Tensor, norm: nn.BatchNorm2d) -> Tensor:
     signs = torch.where(weight < 0, -1.0, 1.0).to(weight.dtype)
     if (signs < 0).any():
         maps, weight = maps * signs[:, None, None], weight * signs
-    pooled, mean, var = _NormPool.apply(maps, weight, norm.bias, norm.eps)  # type: ignore[no-untyped-call]
+    pooled, mean, var = _NormPool.apply(maps, weight, norm.bias, norm.eps)
     with torch.no_grad():
         assert norm.running_mean is not None
         assert norm.running_var is not None
@@ -71,40 +70,103 @@ def norm_pool(maps: Tensor, norm: nn.BatchNorm2d) -> Tensor:
     return normalised
 
 
-class ConvBlock(nn.Sequential):
-    """Convolution 3 x 3, batch norm, ReLU and, if wanted, 2 x 2 max pooling.
+class ConvNormReLU(nn.Sequential):
+    """Convolution 3 x 3, batch norm, ReLU and, if there, 2 x 2 max pooling.
 
     ReLU and max pooling may change places, as neither changes the order of values: the outputs and gradients are the
     same, and ReLU after pooling has a quarter of the work. In training the convolution's bias is left out, as batch
     norm subtracts whatever it adds; it only shows in batch norm's running mean.
-
-    Args:
-        in_channels: of the images.
-        out_channels: of the result.
-        pool: whether the sides are halved.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, pool: bool) -> None:
-        layers = [nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.BatchNorm2d(out_channels)]
-        super().__init__(*layers, *([nn.MaxPool2d(2)] if pool else []), nn.ReLU(inplace=True))
-        self.pool = pool
-
     def forward(self, images: Tensor) -> Tensor:
-        """Images of shape (image, in_channels, height, width) to out_channels, of the same or of half the sides."""
+        """Images of shape (image, n_in, height, width) to n_out channels, of the same or of half the sides."""
+        conv, norm, relu, *pool = self
         if not self.training:
-            result: Tensor = super().forward(images)  # type: ignore[no-untyped-call]  # nor has Sequential
+            maps = norm(conv(images))
+            result: Tensor = relu(pool[0](maps) if pool else maps)
             return result
-        conv, norm, *_ = self
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
         assert conv.bias is not None
         assert norm.running_mean is not None
         assert norm.momentum is not None
         maps = conv3x3(images, conv.weight)
-        normalised = norm_pool(maps, norm) if self.pool else norm(maps)
+        normalised = norm_pool(maps, norm) if pool else norm(maps)
         # Not by way of autograd, for which batch norm keeps the mean, though in training its gradient needs none.
         norm.running_mean.data.add_(conv.bias.data, alpha=norm.momentum)
         return F.relu(normalised, inplace=True)
+
+
+class ConvReLUPool(nn.Sequential):
+    """Convolution 3 x 3, ReLU and 2 x 2 max pooling.
+
+    The bias and ReLU follow the pooling: neither changes the order of values, and there is a quarter left of them.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images of shape (image, n_in, height, width) to (image, n_out, height / 2, width / 2)."""
+        conv, relu, pool = self
+        assert isinstance(conv, nn.Conv2d)
+        assert conv.bias is not None
+        result: Tensor = relu(pool(conv3x3(images, conv.weight)) + conv.bias[:, None, None])
+        return result
+
+
+class ConvReLUNorm(nn.Sequential):
+    """Convolution 3 x 3, ReLU, batch norm and, if there, 2 x 2 max pooling."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images of shape (image, n_in, height, width) to n_out channels, of the same or of half the sides."""
+        conv, relu, norm, *pool = self
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        maps = relu(conv3x3(images, conv.weight, conv.bias))
+        result: Tensor = norm_pool(maps, norm) if pool else norm(maps)
+        return result
+
+
+FASTER: dict[tuple[type[nn.Module], ...], type[nn.Sequential]] = {
+    (nn.Conv2d, nn.BatchNorm2d, nn.ReLU): ConvNormReLU,
+    (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d): ConvNormReLU,
+    (nn.Conv2d, nn.ReLU, nn.MaxPool2d): ConvReLUPool,
+    (nn.Conv2d, nn.ReLU, nn.BatchNorm2d): ConvReLUNorm,
+    (nn.Conv2d, nn.ReLU, nn.BatchNorm2d, nn.MaxPool2d): ConvReLUNorm,
+}
+"""What computes a sequence of layers faster."""
+
+
+def speed_up(model: nn.Module) -> None:
+    """Replace what a CPU computes slowly in a network: sequences of layers in `FASTER`, wherever they are in it.
+
+    Outputs, gradients and statistics stay as they are up to rounding, and so do the names of the parameters. The bias
+    of a convolution before a batch norm, which has no effect, is no longer trained.
+
+    Args:
+        model: the network, changed in place.
+    """
+    for name, child in model.named_children():
+        layers = list(child) if type(child) is nn.Sequential else []
+        faster = FASTER.get(tuple(map(type, layers)))
+        if faster and all(map(_is_usual, layers)):
+            setattr(model, name, faster(*layers).train(child.training))
+            if faster is ConvNormReLU:
+                layers[0].bias.requires_grad_(False)
+        else:
+            speed_up(child)
+
+
+def _is_usual(layer: nn.Module) -> bool:
+    """Whether a layer is as the faster ones take it to be."""
+    match layer:
+        case nn.Conv2d():
+            shape = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups, layer.padding_mode)
+            return shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros") and layer.bias is not None
+        case nn.BatchNorm2d():
+            return layer.affine and layer.track_running_stats and layer.momentum is not None
+        case nn.MaxPool2d():
+            return (layer.kernel_size, layer.stride, layer.padding, layer.dilation) == (2, 2, 0, 1)
+        case _:
+            return True
 
 
 def _in_full_precision(maps: Tensor, weight: Tensor) -> bool:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from torch import Tensor, nn
 
 from leuko.models.autoencoder import LATENT_CHANNELS
 from leuko.models.base import WbcNet, pool_to
-from leuko.models.fast import conv3x3, norm_pool
 from leuko.models.tissue import N_FEATURES, Cam16Net
+
+
+def head_block(n_in: int, n_out: int, *, pool: bool) -> nn.Sequential:
+    """Convolution 3 x 3, ReLU, batch norm and, if wanted, 2 x 2 max pooling.
+
+    Args:
+        n_in: channels of the latents.
+        n_out: channels of the result.
+        pool: whether the sides are halved.
+    """
+    layers = [nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU(inplace=True), nn.BatchNorm2d(n_out)]
+    return nn.Sequential(*layers, *([nn.MaxPool2d(2)] if pool else []))
 
 
 class PrccHead(nn.Module):
@@ -22,23 +31,18 @@ class PrccHead(nn.Module):
 
     def __init__(self, n_classes: int) -> None:
         super().__init__()
-        widths = (LATENT_CHANNELS, 256, 128, 64, 32)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU(inplace=True), nn.BatchNorm2d(n_out))
-            for n_in, n_out in itertools.pairwise(widths)
+        self.blocks = nn.Sequential(
+            head_block(LATENT_CHANNELS, 256, pool=True),
+            head_block(256, 128, pool=True),
+            head_block(128, 64, pool=True),
+            head_block(64, 32, pool=False),  # `forward` pools, to fit latents of any side
         )
         self.linear = nn.Linear(512, n_classes)
 
     def forward(self, latents: Tensor) -> Tensor:
         """Latents of shape (image, 128, side, side) to (image, class)."""
-        for number, block in enumerate(self.blocks, start=1):
-            assert isinstance(block, nn.Sequential)
-            conv, relu, norm = block
-            assert isinstance(conv, nn.Conv2d)
-            assert isinstance(norm, nn.BatchNorm2d)
-            latents = relu(conv3x3(latents, conv.weight, conv.bias))
-            latents = norm_pool(latents, norm) if number < len(self.blocks) else pool_to(norm(latents), 4)
-        values: Tensor = self.linear(torch.flatten(latents, 1))
+        pooled = pool_to(self.blocks(latents), 4)
+        values: Tensor = self.linear(torch.flatten(pooled, 1))
         return values
 
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from leuko.core.errors import LeukoError
 from leuko.core.params import Recipe
 from leuko.training import distributed
+from leuko.training.device import to_device
 from leuko.training.resume import Checkpoint, trainable_state_dict
 from leuko.training.tasks import Part, Task
 
@@ -204,7 +205,7 @@ def fit(task: Task, recipe: Recipe, *, seed: int, title: str, checkpoint: Checkp
         raise LeukoError(
             f"a batch of {recipe.batch_size} images cannot be shared by {distributed.world_size()} processes"
         )
-    task.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
+    to_device(task.model, task.device)
     distributed.join_batch_norms(task.model)
     steps_per_epoch = n_steps_per_epoch(recipe, task.train.n_images)
     optimizer = make_optimizer(recipe, task.model)

@@ -39,9 +39,10 @@ format: $(VENV)/installed
 	ruff check --fix .
 	ruff format .
 
-$(VENV)/installed: requirements.txt pyproject.toml
+$(VENV)/installed: requirements.txt pyproject.toml .dvc/plots/offline.py .dvc/plots/page.html
 	command -v $(PYTHON) >/dev/null || { echo "This project wants $(PYTHON); set PYTHON to another one of 3.11 or newer."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(VENV)/bin/python .dvc/plots/offline.py
 	@touch $@

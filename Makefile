@@ -4,13 +4,16 @@ VENV := .venv
 # Stages run `python`; inside make that is the environment's own.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro check study test bench format help
+.PHONY: repro check study test lint quick coverage bench format help
 
 help:
 	@echo "make repro    set up $(VENV) and run the pipeline on the demo data"
 	@echo "make check    report all that is wrong with the images of data_root, or of a folder: make check DATA=/path"
 	@echo "make study    set up $(VENV) and run every split with several seeds; options: make study STUDY='--seeds 5'"
-	@echo "make test     set up $(VENV) and run all checks"
+	@echo "make test     set up $(VENV) and run all checks: lint, then every test"
+	@echo "make lint     ruff and mypy alone"
+	@echo "make quick    the tests without the slow ones, in about a minute"
+	@echo "make coverage every test, and which lines none of them runs"
 	@echo "make bench    set up $(VENV) and measure speed and memory, which takes half an hour; see bench/README.md"
 	@echo "make format   lay the code out as the checks want it"
 
@@ -26,11 +29,19 @@ check: $(VENV)/installed
 study: $(VENV)/installed
 	leuko study $(STUDY)
 
-test: $(VENV)/installed
+test: lint
+	pytest
+
+lint: $(VENV)/installed
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest
+
+quick: $(VENV)/installed
+	pytest -m "not slow"
+
+coverage: $(VENV)/installed
+	pytest --cov --cov-report=term-missing:skip-covered
 
 bench: $(VENV)/installed
 	python -m bench

@@ -1,0 +1,1 @@
+"""The settings: `params.yaml`, checked against typed models, one module for every group of settings."""

@@ -1,0 +1,64 @@
+"""All settings together, as `params.yaml` holds them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import model_validator
+
+from leuko.arms import arms
+from leuko.core.params.augment import Augment
+from leuko.core.params.cam16 import Cam16
+from leuko.core.params.compute import Compute
+from leuko.core.params.demo import Demo
+from leuko.core.params.evaluate import Evaluate
+from leuko.core.params.group import Classes, Device, Group, Seed, Split, Text
+from leuko.core.params.ingest import Ingest
+from leuko.core.params.measure import Measure
+from leuko.core.params.prcc import Prcc
+from leuko.core.params.prepare_masks import PrepareMasks
+from leuko.core.params.report import Report
+from leuko.core.params.transfer import Finetune, Pretrain, Probe, Transfer
+from leuko.core.params.wbc import Wbc
+from leuko.core.params.wbc_plus import WbcPlus
+
+
+class Params(Group):
+    """All settings; a stage reads those that it needs, by a model of its own."""
+
+    ALL: ClassVar = True
+
+    data_root: Text
+    classes: Classes
+    synonyms: dict[Text, Text]
+    launcher: Text
+    device: Device
+    split: Split
+    model: Text
+    seed: Seed
+    compute: Compute
+    demo: Demo
+    ingest: Ingest
+    prepare_masks: PrepareMasks
+    augment: Augment
+    measure: Measure
+    prcc: Prcc
+    cam16: Cam16
+    wbc: Wbc
+    wbc_plus: WbcPlus
+    transfer: Transfer
+    pretrain: Pretrain
+    finetune: Finetune
+    probe: Probe
+    evaluate: Evaluate
+    report: Report
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Params:
+        """Refuse a model that is no arm, and synonyms of no class."""
+        known = [arm.key for arm in arms(self.transfer)]
+        if self.model not in known:
+            raise ValueError(f"model: {self.model!r} is not allowed; input should be one of {', '.join(known)}")
+        if strangers := sorted(set(self.synonyms.values()) - set(self.classes)):
+            raise ValueError(f"synonyms: {', '.join(strangers)}: not among the classes {', '.join(self.classes)}")
+        return self

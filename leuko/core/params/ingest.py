@@ -1,0 +1,37 @@
+"""The settings of checking and dividing the images."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from leuko.core.params.group import Fraction, Group, PositiveInt, Seed
+
+
+class Ingest(Group):
+    """How the images are divided; `seed` is apart from the trainings' so that all of them share one test set.
+
+    The WBC subsets of 1, 10 and 50 % are those of the data root's `folders`, if it has any; otherwise, or if `subsets`
+    is `drawn`, they are drawn. Another `subset_seed` draws others and changes nothing else. `duplicates` decides about
+    pictures in several parts or under several classes.
+    """
+
+    seed: Seed
+    val_fraction: Fraction
+    prcc_val_fraction: Fraction
+    prcc_test_fraction: Fraction
+    min_side: PositiveInt
+    subsets: Literal["folders", "drawn"]
+    subset_seed: Seed
+    duplicates: Literal["warn", "drop", "fail"]
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> Ingest:
+        """Refuse shares that add up to everything."""
+        if self.prcc_val_fraction + self.prcc_test_fraction >= 1:
+            raise ValueError(
+                f"prcc_val_fraction {self.prcc_val_fraction} and prcc_test_fraction {self.prcc_test_fraction} leave "
+                "nothing to train on; together they should be less than 1"
+            )
+        return self

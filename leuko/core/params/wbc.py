@@ -1,0 +1,13 @@
+"""The settings of the base classifier."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from leuko.core.params.recipe import Recipe
+
+
+class Wbc(Recipe):
+    """The base classifier; `augment: d4` turns and mirrors its training images on the fly."""
+
+    augment: Literal["none", "d4"]

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from leuko.models.resnet import ResNet18
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-
-from leuko.models.resnet import ResNet18
 
 
 class Photographs(Dataset[tuple[list[Tensor], int]]):

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from leuko.core.params.transfer import Start
+
 Family = Literal["published", "transfer", "features"]
 
 PREDICTIONS = Path("plots/predictions")
@@ -129,7 +131,7 @@ MEANINGS = {
 """What the arms of the default settings are; others are described by their settings."""
 
 
-def arms(transfer: Mapping[str, Mapping[str, object]]) -> tuple[Arm, ...]:
+def arms(transfer: Mapping[str, Start]) -> tuple[Arm, ...]:
     """The arms in the order of the report.
 
     Args:
@@ -142,7 +144,7 @@ def arms(transfer: Mapping[str, Mapping[str, object]]) -> tuple[Arm, ...]:
     further = iter(_FURTHER_LOOKS * (1 + len(transfer)))
     for name, entry in transfer.items():
         look = _LOOKS.get(name) or next(further)
-        tissue = entry.get("images") == "tissue"
+        tissue = entry.images == "tissue"
         meaning = MEANINGS.get(name) or f"The encoder {name} ({_described(entry)}), fine-tuned on the labels."
         fine_tuned.append(
             Arm(
@@ -215,6 +217,6 @@ _GAINS = (
 )
 
 
-def _described(entry: Mapping[str, object]) -> str:
+def _described(entry: Start) -> str:
     """An entry's settings, for readers."""
-    return ", ".join(f"{key} {value}" for key, value in entry.items())
+    return ", ".join(f"{key} {value}" for key, value in entry.model_dump().items())

@@ -7,7 +7,9 @@ import pandas as pd
 
 from leuko.core.errors import run
 from leuko.core.files import atomic_folder
-from leuko.core.params import load_params
+from leuko.core.params.augment import Augment
+from leuko.core.params.group import Group, Text
+from leuko.core.params.reading import load_params
 from leuko.data.manifest import read_manifest
 from leuko.packs.augmentation import Pose, balancing_poses, pretraining_poses
 from leuko.packs.writing import contact_sheet, write_pack
@@ -16,9 +18,16 @@ PACKS = Path("data/packs")
 MASKED = Path("data/masked")
 
 
+class Settings(Group):
+    """The settings that this stage reads."""
+
+    data_root: Text
+    augment: Augment
+
+
 def main() -> None:
     """Write `data/packs/<set>/<part>` and a contact sheet of what is in them."""
-    params = load_params()
+    params = load_params(Settings)
     options = params.augment
     sizes = {"wbc": options.wbc_size, "prcc": options.prcc_size, "cam16": options.cam16_size}
     # WBC+ looks at a blood cell through both pre-trained networks too, each at its own size.

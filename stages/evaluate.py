@@ -1,4 +1,4 @@
-"""Score base, control and WBC+ on the same test images, and compare them."""
+"""Score every arm on the same test images, and compare them."""
 
 from pathlib import Path
 from textwrap import indent
@@ -6,74 +6,95 @@ from textwrap import indent
 import numpy as np
 import pandas as pd
 
-from leuko.core.classes import CLASSES
+from leuko.arms import PREDICTIONS, Arm, arms, gains
 from leuko.core.errors import run
-from leuko.core.files import write_bytes, write_json, write_table
-from leuko.core.params import load_params
+from leuko.core.files import atomic_folder, write_bytes, write_json, write_table
+from leuko.core.params.everything import Params
+from leuko.core.params.reading import load_params
 from leuko.evaluation.calibration import apply_temperature, expected_calibration_error
-from leuko.evaluation.comparison import GAINS, NAMES, class_differences, compare, words
+from leuko.evaluation.comparison import class_differences, compare, correct_together, words
 from leuko.evaluation.scores import HEADLINE, score
-from leuko.models.build import load_model
-from leuko.models.store import check_config
+from leuko.models.build import load_classifier
+from leuko.models.store import check_config, left_out
 from leuko.training.device import set_up
 from leuko.training.parts import select_rows
 from leuko.training.predict import predict_pack
 
-TEST = Path("data/packs/wbc/test")
-MODELS = {
-    "base": Path("models/wbc.safetensors"),
-    "control": Path("models/control.safetensors"),
-    "plus": Path("models/wbc_plus.safetensors"),
-}
+PACKS = Path("data/packs")
 
 
 def main() -> None:
     """Write the headline of the chosen model, the comparison of all, and every prediction."""
-    params = load_params()
+    params = load_params(Params)
     device = set_up(params.device, params.compute, params.seed)
-    rows, table = select_rows(TEST)
-    classes = CLASSES["wbc"]
+    rows, table = select_rows(PACKS / "wbc/test")
+    classes = params.classes
     labels = np.array([classes.index(label) for label in table["class"]])
-    models = {name: load_model(path) for name, path in MODELS.items()}  # all of them, before anything is written
-    taken_for = {"classes": list(classes), "size": params.augment.wbc_size, "split": params.split, "seed": params.seed}
-    for name, (_, config) in models.items():
-        check_config(MODELS[name], config, {"model": name, **taken_for})
-    probabilities, comparison = {}, {}
-    for name, (model, config) in models.items():
-        probabilities[name] = predict_pack(model, TEST, rows, device)
-        tempered = apply_temperature(probabilities[name], config["temperature"])
-        comparison[name] = score(probabilities[name], labels, classes) | {
-            "temperature": config["temperature"],
-            "ece_calibrated": expected_calibration_error(tempered, labels),
-        }
-        predictions = pd.DataFrame(
-            {
-                "path": table["path"],
-                "actual": table["class"],
-                "predicted": [classes[number] for number in probabilities[name].argmax(axis=1)],
-                **{label: probabilities[name][:, number] for number, label in enumerate(classes)},
+    every = arms(params.transfer)
+    reasons = {arm.key: reason for arm in every if (reason := left_out(arm.model))}
+    present = [arm for arm in every if arm.key not in reasons]
+    # All of them are read before anything is written.
+    models = {arm.key: load_classifier(arm.model) for arm in present}
+    for arm in present:
+        check_config(arm.model, models[arm.key][1], _taken_for(arm, params))
+
+    probabilities, scores = {}, {}
+    with atomic_folder(PREDICTIONS) as folder:
+        for arm in present:
+            model, config = models[arm.key]
+            probabilities[arm.key] = predict_pack(model, PACKS, "test", rows, device)
+            tempered = apply_temperature(probabilities[arm.key], config["temperature"])
+            scores[arm.key] = score(probabilities[arm.key], labels, classes) | {
+                "temperature": config["temperature"],
+                "ece_calibrated": expected_calibration_error(tempered, labels),
             }
-        )
-        write_table(Path(f"plots/predictions/{name}.csv"), predictions)
-        if name == params.model:
-            write_table(Path("plots/predictions/model.csv"), predictions)
-    findings = []
-    for name, (first, second) in GAINS.items():
-        gain = compare(probabilities[first][None], probabilities[second][None], labels)
-        findings.append(words(gain, NAMES[first], NAMES[second]))
-        comparison[name] = gain | {"classes": class_differences(comparison[first], comparison[second])}
-    write_json(Path("metrics/metrics.json"), {name: comparison[params.model][name] for name in HEADLINE})
-    write_json(Path("metrics/comparison.json"), comparison)
+            predictions = _as_table(table, probabilities[arm.key], classes)
+            write_table(folder / arm.predictions.name, predictions)
+            if arm.key == _reported(params, present).key:
+                write_table(folder / "model.csv", predictions)
+
+    title = {arm.key: arm.phrase for arm in present}
+    compared = {
+        gain.name: compare(probabilities[gain.better][None], probabilities[gain.than][None], labels)
+        | {"classes": class_differences(scores[gain.better], scores[gain.than])}
+        for gain in gains(present)
+    }
+    correct_together(compared.values())
+    findings = [words(compared[gain.name], title[gain.better], title[gain.than]) for gain in gains(present)]
+    reported = _reported(params, present)
+    write_json(Path("metrics/metrics.json"), {name: scores[reported.key][name] for name in HEADLINE})
+    write_json(Path("metrics/comparison.json"), {"arms": scores, "gains": compared, "left_out": reasons})
 
     shown = [*HEADLINE, "ece", "ece_calibrated", "auroc", "kappa"]
-    summary = pd.DataFrame({name: {key: part.get(key) for key in shown} for name, part in comparison.items()})
+    summary = pd.DataFrame({key: {name: part[name] for name in shown} for key, part in scores.items()}).T
     heading = f"{len(labels)} test images, {params.split} % of the labels"
     if missing := sorted(set(classes) - set(table["class"])):
         heading += f"; no test images of {', '.join(missing)}"
-    scores = indent(summary.astype(float).round(4).to_string(na_rep=""), "    ")
-    report = "\n\n".join([heading, scores, *findings]) + "\n"
+    notes = [f"{key} is left out: {reason}." for key, reason in reasons.items()]
+    if reported.key != params.model:
+        notes.append(f"metrics/metrics.json is about {reported.key}, as {params.model} is left out.")
+    figures = indent(summary.astype(float).round(4).to_string(na_rep=""), "    ")
+    report = "\n\n".join([heading, figures, *findings, *notes]) + "\n"
     write_bytes(Path("metrics/comparison.md"), report.encode())
     print(f"\n{report}\nScores: metrics/    curves and pictures: dvc plots show")
+
+
+def _reported(params: Params, present: list[Arm]) -> Arm:
+    """The arm that the setting `model` names or, if it is left out, the first that is not."""
+    return next((arm for arm in present if arm.key == params.model), present[0])
+
+
+def _taken_for(arm: Arm, params: Params) -> dict[str, object]:
+    """What an arm's model file must say, lest a file of other settings is scored."""
+    size = {"size": params.augment.wbc_size} if arm.family == "published" else {}
+    return {"model": arm.key, "classes": list(params.classes), "split": params.split, "seed": params.seed, **size}
+
+
+def _as_table(table: pd.DataFrame, probabilities: np.ndarray, classes: tuple[str, ...]) -> pd.DataFrame:
+    """Predictions, a row per image."""
+    predicted = [classes[number] for number in probabilities.argmax(axis=1)]
+    columns = {label: probabilities[:, number] for number, label in enumerate(classes)}
+    return pd.DataFrame({"path": table["path"], "actual": table["class"], "predicted": predicted, **columns})
 
 
 if __name__ == "__main__":

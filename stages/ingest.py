@@ -4,7 +4,10 @@ from pathlib import Path
 
 from leuko.core.errors import run
 from leuko.core.files import write_table
-from leuko.core.params import load_params
+from leuko.core.params.group import Group, Text
+from leuko.core.params.ingest import Ingest
+from leuko.core.params.labels import Classes
+from leuko.core.params.reading import load_params
 from leuko.data.manifest import survey_data
 from leuko.data.summary import describe_duplicates, describe_gaps
 
@@ -13,16 +16,28 @@ DUPLICATES = Path("data/duplicates.csv")
 SHOWN = 10
 
 
+class Settings(Group):
+    """The settings that this stage reads."""
+
+    data_root: Text
+    classes: Classes
+    synonyms: dict[Text, Text]
+    ingest: Ingest
+
+
 def main() -> None:
     """Read `data_root`, divide its images into parts and subsets, and write `data/manifest.csv`."""
-    params = load_params()
+    params = load_params(Settings)
     root = Path(params.data_root)
-    survey = survey_data(root, **params.ingest.model_dump())
+    survey = survey_data(root, classes=params.classes, synonyms=params.synonyms, **params.ingest.model_dump())
     survey.problems.raise_if_any(root)
     write_table(MANIFEST, survey.manifest)
     write_table(DUPLICATES, survey.duplicates)
     print(survey.manifest.groupby(["set", "part"], sort=False).size().to_string(header=False))
-    print(describe_gaps(survey.manifest) + describe_duplicates(survey.duplicates, SHOWN, f"all: {DUPLICATES}"))
+    print(
+        describe_gaps(survey.manifest, params.classes)
+        + describe_duplicates(survey.duplicates, SHOWN, f"all: {DUPLICATES}")
+    )
 
 
 if __name__ == "__main__":

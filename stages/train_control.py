@@ -7,13 +7,13 @@ from pathlib import Path
 
 from leuko.core.errors import run
 from leuko.core.files import write_table
-from leuko.core.params import load_params
+from leuko.core.params.reading import load_params
 from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.store import save_model
 from leuko.models.tissue import Cam16Net
 from leuko.training import distributed
 from leuko.training.device import set_up
-from leuko.training.plus import train_plus
+from leuko.training.plus import Settings, train_plus
 from leuko.training.resume import resumable
 
 PACKS = Path("data/packs/wbc")
@@ -21,7 +21,7 @@ PACKS = Path("data/packs/wbc")
 
 def main() -> None:
     """Write the classifier, with the frozen networks in it, and its history."""
-    params = load_params()
+    params = load_params(Settings)
     device = set_up(params.device, params.compute, params.seed)
     prcc, cam16 = PrccAutoencoder(), Cam16Net(freeze=True)
     with resumable("train_control", params, device, [Path(__file__), PACKS / "train", PACKS / "val"]) as checkpoint:

@@ -8,17 +8,37 @@ from torch import nn
 from leuko.core.errors import run
 from leuko.core.files import write_json, write_table
 from leuko.core.image_grid import image_grid
-from leuko.core.params import load_params
+from leuko.core.params.augment import Augment
+from leuko.core.params.compute import Compute
+from leuko.core.params.evaluate import Evaluate
+from leuko.core.params.group import Device, Group
+from leuko.core.params.prcc import Prcc
+from leuko.core.params.reading import load_params
 from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.store import save_model
+from leuko.packs.reading import read_rows
 from leuko.training import distributed
 from leuko.training.device import set_up
 from leuko.training.loop import fit, validate
 from leuko.training.parts import images_of, select_rows
-from leuko.training.resume import resumable
+from leuko.training.resume import leave_out, resumable
 from leuko.training.tasks import Part, Reconstruction
 
 PACKS = Path("data/packs/prcc")
+MODEL = Path("models/prcc.safetensors")
+HISTORY = Path("plots/history/prcc.csv")
+SCORES = Path("metrics/prcc.json")
+RECONSTRUCTIONS = Path("plots/reconstructions.png")
+
+
+class Settings(Group):
+    """The settings that this stage reads."""
+
+    device: Device
+    compute: Compute
+    augment: Augment
+    prcc: Prcc
+    evaluate: Evaluate
 
 
 def read_part(name: str, device: torch.device) -> Part:
@@ -42,12 +62,17 @@ def draw_reconstructions(model: nn.Module, test: Part, n_images: int, device: to
         (caption, [("", image) for image in (255 * images).round().byte().permute(0, 2, 3, 1).cpu().numpy()])
         for caption, images in pairs.items()
     ]
-    image_grid(Path("plots/reconstructions.png"), rows)
+    image_grid(RECONSTRUCTIONS, rows)
 
 
 def main() -> None:
     """Write the autoencoder, its history, its score on the test images and a picture of what it reconstructs."""
-    params = load_params()
+    params = load_params(Settings)
+    if not len(read_rows(PACKS / "train")):
+        leave_out("there are no pRCC images", MODEL, HISTORY)
+        write_json(SCORES, {})
+        image_grid(RECONSTRUCTIONS, [])
+        return
     device = set_up(params.device, params.compute, params.prcc.seed)
     train, val, test = (read_part(name, device) for name in ("train", "val", "test"))
     task = Reconstruction(PrccAutoencoder().to(device), train, val, compute=params.compute)
@@ -60,9 +85,9 @@ def main() -> None:
         }
         if distributed.is_rank_zero():
             config = {"network": "prcc", "size": params.augment.prcc_size, "recipe": params.prcc.model_dump()}
-            save_model(Path("models/prcc.safetensors"), task.model, config)
-            write_table(Path("plots/history/prcc.csv"), history)
-            write_json(Path("metrics/prcc.json"), scores)
+            save_model(MODEL, task.model, config)
+            write_table(HISTORY, history)
+            write_json(SCORES, scores)
             draw_reconstructions(task.model, test, params.evaluate.examples, device)
 
 

@@ -2,36 +2,59 @@
 
 from pathlib import Path
 
-from leuko.core.classes import CLASSES
 from leuko.core.errors import run
 from leuko.core.files import write_table
-from leuko.core.params import load_params
+from leuko.core.params.augment import Augment
+from leuko.core.params.compute import Compute
+from leuko.core.params.group import Device, Group, Seed
+from leuko.core.params.labels import Classes, Split
+from leuko.core.params.reading import load_params
+from leuko.core.params.wbc import Wbc
 from leuko.evaluation.calibration import fit_temperature
 from leuko.models.base import WbcNet
 from leuko.models.store import save_model
 from leuko.training import distributed
+from leuko.training.blood import blood_parts
 from leuko.training.device import set_up
 from leuko.training.loop import fit, predict
-from leuko.training.parts import blood_parts
 from leuko.training.resume import resumable
 from leuko.training.tasks import Classification
 
 PACKS = Path("data/packs/wbc")
 
 
+class Settings(Group):
+    """The settings that this stage reads."""
+
+    classes: Classes
+    device: Device
+    split: Split
+    seed: Seed
+    compute: Compute
+    augment: Augment
+    wbc: Wbc
+
+
 def main() -> None:
     """Write the classifier and its history."""
-    params = load_params()
+    params = load_params(Settings)
     device = set_up(params.device, params.compute, params.seed)
-    model = WbcNet(len(CLASSES["wbc"])).to(device)
-    train, val = blood_parts(PACKS, params.split, device, params.wbc)
-    task = Classification(model, train, val, turn=params.wbc.augment == "d4", compute=params.compute)
+    model = WbcNet(len(params.classes)).to(device)
+    train, val = blood_parts(PACKS, params.split, params.classes, device, params.wbc)
+    task = Classification(
+        model,
+        train,
+        val,
+        recipe=params.wbc,
+        orientations=params.wbc.augment == "d4",
+        compute=params.compute,
+    )
     with resumable("train_wbc", params, device, [Path(__file__), PACKS / "train", PACKS / "val"]) as checkpoint:
         history = fit(task, params.wbc, seed=params.seed, title="base", checkpoint=checkpoint)
         config = {
             "network": "wbc",
             "model": "base",
-            "classes": CLASSES["wbc"],
+            "classes": params.classes,
             "size": params.augment.wbc_size,
             "split": params.split,
             "seed": params.seed,

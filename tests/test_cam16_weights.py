@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from leuko.models.resnet import IMAGENET_WEIGHTS, ResNet18
 from safetensors.torch import save_file
 from torch import nn
 
 from leuko.core.errors import LeukoError
-from leuko.models.resnet import IMAGENET_WEIGHTS, ResNet18
 from leuko.models.tissue import Cam16Net, load_backbone
 from tests.test_models import Trap, assert_same, state, stirred
 

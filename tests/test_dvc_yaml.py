@@ -8,7 +8,7 @@ import yaml
 
 from leuko.core.params import Params
 from tests.conftest import REPOSITORY
-from tests.import_graph import check, file_of, follow, module_of, settings_read, stages_of
+from tools.import_graph import check, file_of, follow, module_of, settings_read, stages_of
 
 STAGES = stages_of(REPOSITORY)
 TEXT = (REPOSITORY / "dvc.yaml").read_text()

@@ -7,6 +7,7 @@ import struct
 import pytest
 import torch
 import torch.nn.functional as F
+from leuko.models.resnet import ResNet18
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -16,7 +17,6 @@ from leuko.models.autoencoder import LATENT_CHANNELS, REDUCTION, PrccAutoencoder
 from leuko.models.base import WbcNet, pool_to
 from leuko.models.build import build, load_model
 from leuko.models.plus import PrccHead, WbcPlusNet
-from leuko.models.resnet import ResNet18
 from leuko.models.store import check_config, load_config, load_weights, read_tensors, save_model
 from leuko.models.tissue import IMAGENET_MEAN, IMAGENET_STD, Cam16Net
 

@@ -19,8 +19,8 @@ from leuko.models.build import load_model
 from leuko.models.store import read_tensors
 from leuko.packs.reading import read_rows
 from tests.conftest import REPOSITORY, tiny_settings, write_settings
-from tests.import_graph import stages_of
 from tests.test_dvc_yaml import outputs_of
+from tools.import_graph import stages_of
 
 STAGES = stages_of(REPOSITORY)
 CODE = ("leuko", "stages", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore")

@@ -21,14 +21,15 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         LeukoError: with all that is wrong.
     """
-    from leuko.core.params import load_params
+    from leuko.core.params.everything import Params
+    from leuko.core.params.reading import load_params
     from leuko.data.manifest import survey_data
     from leuko.data.summary import describe_duplicates, describe_gaps, summary
 
-    params = load_params(options.params)
+    params = load_params(Params, options.params)
     root = options.folder or Path(params.data_root)
-    survey = survey_data(root, **params.ingest.model_dump())
+    survey = survey_data(root, classes=params.classes, synonyms=params.synonyms, **params.ingest.model_dump())
     print(summary(survey))
-    print(describe_gaps(survey.manifest) + describe_duplicates(survey.duplicates))
+    print(describe_gaps(survey.manifest, params.classes) + describe_duplicates(survey.duplicates))
     survey.problems.raise_if_any(root)
     print(f"\nNo problems in {root}.")

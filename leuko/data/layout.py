@@ -7,7 +7,8 @@
     <root>/CAM16_100cls_10mask/train/mask/<class>/*
     <root>/pRCC/**/*
 
-A mask has its image's name; only its extension may differ. Class folders match in any case, singular or plural.
+A mask has its image's name; only its extension may differ. Class folders match in any case, singular or plural, and by
+the names that public data sets use. The two tissue sets, all masks and the subset folders may be missing.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ import re
 import stat
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from leuko.core.classes import CLASSES, SUBSETS
+from leuko.core.classes import SUBSETS, TISSUE_CLASSES, match_class
 from leuko.core.errors import LeukoError
 from leuko.data.images import EXTENSIONS
 
@@ -229,11 +230,24 @@ Named = dict[tuple[str, str], Path]
 """Files by class and by name without extension, in one spelling of Unicode."""
 
 
-def discover(root: Path) -> tuple[list[ImageFile], Problems]:
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a set, and further names that its folders may have for them."""
+
+    labels: Sequence[str]
+    synonyms: Mapping[str, str] = field(default_factory=dict)
+
+
+TISSUE = Classes(TISSUE_CLASSES)
+
+
+def discover(root: Path, classes: Sequence[str], synonyms: Mapping[str, str]) -> tuple[list[ImageFile], Problems]:
     """Find all images of a data root and note what is missing or out of place; no image is opened.
 
     Args:
         root: a folder in the course layout.
+        classes: of the blood cells.
+        synonyms: further names of class folders, each with the class that it stands for.
 
     Returns:
         The images in a fixed order, and the problems found.
@@ -245,7 +259,8 @@ def discover(root: Path) -> tuple[list[ImageFile], Problems]:
         raise LeukoError(f"data_root: {root} is not a folder; set data_root to a folder in the course layout")
     tree = Tree(root, Problems())
     _note_strangers(tree, Path(), (*SUBSET_FOLDERS, WBC_TEST_FOLDER, CAM16_FOLDER, PRCC_FOLDER))
-    wbc = [*_wbc_train(tree), *_wbc_held_out(tree)]
+    blood = Classes(classes, synonyms)
+    wbc = [*_wbc_train(tree, blood), *_wbc_held_out(tree, blood)]
     cam16 = [image for part in ("train", "val", "test") for image in _cam16(tree, part)]
     prcc = [ImageFile("prcc", "", "", path) for path in _prcc(tree)]
     return [*wbc, *cam16, *prcc], tree.problems
@@ -258,12 +273,12 @@ def subset_folders(root: Path) -> tuple[list[Path], list[Path]]:
     return present, [folder for folder in folders if folder not in present]
 
 
-def _wbc_train(tree: Tree) -> Iterator[ImageFile]:
+def _wbc_train(tree: Tree, blood: Classes) -> Iterator[ImageFile]:
     """The WBC training images with their masks and the smallest subset of each."""
     folders = {subset: Path(f"WBC_{subset}/train") for subset in SUBSETS}
     present = [subset for subset in SUBSETS if subset == 100 or tree.has_folder(folders[subset].parent)]
-    images = {subset: _by_class(tree, folders[subset] / "data", "wbc", every_class=True) for subset in present}
-    masks = {subset: _masks(tree, folders[subset], "wbc", images[subset]) for subset in present}
+    images = {subset: _by_class(tree, folders[subset] / "data", blood, every_class=True) for subset in present}
+    masks = {subset: _masks(tree, folders[subset], blood, images[subset]) for subset in present}
     for subset in present[:-1]:
         for key in images[subset].keys() - images[100].keys():
             tree.problems.add(
@@ -285,14 +300,14 @@ def _wbc_train(tree: Tree) -> Iterator[ImageFile]:
         )
 
 
-def _wbc_held_out(tree: Tree) -> Iterator[ImageFile]:
+def _wbc_held_out(tree: Tree, blood: Classes) -> Iterator[ImageFile]:
     """The WBC images of the val folder and, where there is one, of the test folder."""
     folders = {"val": Path("WBC_100/val")}
     if tree.has_folder(Path(WBC_TEST_FOLDER)):
         folders["test"] = Path(WBC_TEST_FOLDER)
     for part, folder in folders.items():
-        images = _by_class(tree, folder / "data", "wbc", every_class=part == "val")
-        _masks(tree, folder, "wbc", images)
+        images = _by_class(tree, folder / "data", blood, every_class=part == "val")
+        _masks(tree, folder, blood, images)
         if not images and tree.has_folder(folder / "data"):
             tree.problems.add("Folders without an image; fill or remove them", folder / "data")
         for (label, _), path in images.items():
@@ -300,18 +315,20 @@ def _wbc_held_out(tree: Tree) -> Iterator[ImageFile]:
 
 
 def _cam16(tree: Tree, part: str) -> Iterator[ImageFile]:
-    """The CAM16 images of one part; of the masks, those of the training part are used."""
+    """The CAM16 images of one part, if there is such a set; of the masks, those of the training part are used."""
+    if not tree.has_folder(Path(CAM16_FOLDER)):
+        return
     folder = Path(CAM16_FOLDER) / part
-    images = _by_class(tree, folder / "data", "cam16", every_class=True)
-    masks = _masks(tree, folder, "cam16", images)
+    images = _by_class(tree, folder / "data", TISSUE, every_class=True)
+    masks = _masks(tree, folder, TISSUE, images)
     for key, path in images.items():
         yield ImageFile("cam16", part, key[0], path, masks.get(key) if part == "train" else None)
 
 
 def _prcc(tree: Tree) -> list[Path]:
-    """All images in and below the pRCC folder."""
+    """All images in and below the pRCC folder, if there is one."""
     folder = Path(PRCC_FOLDER)
-    if not tree.has_folder(folder, required=True):
+    if not tree.has_folder(folder):
         return []
     found = [path for path in tree.below(folder) if _is_image(path, tree.problems)]
     if len(found) < 3:
@@ -319,45 +336,46 @@ def _prcc(tree: Tree) -> list[Path]:
     return sorted(found, key=Path.as_posix)
 
 
-def _masks(tree: Tree, folder: Path, of_set: str, images: Named) -> Named:
+def _masks(tree: Tree, folder: Path, classes: Classes, images: Named) -> Named:
     """The masks beside the images of a part; those without an image are noted, and so are neighbours of no meaning."""
     if tree.has_folder(folder):
         _note_strangers(tree, folder, ("data", "mask"))
     if not tree.has_folder(folder / "mask"):
         return {}
-    masks = _by_class(tree, folder / "mask", of_set)
+    masks = _by_class(tree, folder / "mask", classes)
     for key in masks.keys() - images.keys():
         tree.problems.add("Masks without an image of the same name and class; rename or remove them", masks[key])
     return masks
 
 
-def _by_class(tree: Tree, folder: Path, of_set: str, *, every_class: bool = False) -> Named:
+def _by_class(tree: Tree, folder: Path, classes: Classes, *, every_class: bool = False) -> Named:
     """The images in a folder's class folders.
 
     Args:
         tree: the data root.
         folder: in it; it must be there.
-        of_set: whose classes are meant.
+        classes: of the set.
         every_class: whether every class must have an image.
 
     Returns:
         Paths by class and name, in the order of the classes and names.
     """
-    classes, problems = CLASSES[of_set], tree.problems
+    labels, problems = classes.labels, tree.problems
     if not tree.has_folder(folder, required=True):
         return {}
-    spelling = {_normal(label): label for label in classes}
     folders, files = tree.entries(folder)
     for path in files:
         problems.add("Files outside the class folders; move them into one or away", path)
     of_class: dict[str, list[Path]] = defaultdict(list)
     for path in folders:
-        if label := spelling.get(_normal(path.name)):
-            of_class[label].append(path)
+        match = match_class(path.name, labels, classes.synonyms)
+        if match.label:
+            of_class[match.label].append(path)
+        elif match.question:
+            problems.add("Folders whose class a person has to decide", f"{path.as_posix()}: {match.question}")
         else:
-            problems.add(
-                f"Folders of no known class; the classes are {', '.join(classes)}; rename or remove them", path
-            )
+            kind = f"Folders of no known class; the classes are {', '.join(labels)}; rename or remove them"
+            problems.add(kind, path)
     found: Named = {}
     for label, places in of_class.items():
         for place in places:
@@ -365,10 +383,10 @@ def _by_class(tree: Tree, folder: Path, of_set: str, *, every_class: bool = Fals
                 problems.add("Folders of one and the same class; make them one", place)
             found |= _of_class(tree, place, label)
     if every_class:
-        for label in classes:
+        for label in labels:
             if not any(key[0] == label for key in found):
                 problems.add("Classes without an image; add some", folder / label)
-    return dict(sorted(found.items(), key=lambda item: (classes.index(item[0][0]), item[0][1])))
+    return dict(sorted(found.items(), key=lambda item: (labels.index(item[0][0]), item[0][1])))
 
 
 def _of_class(tree: Tree, folder: Path, label: str) -> Named:
@@ -402,11 +420,6 @@ def _resembles(name: str, known: str) -> bool:
     """Whether a folder's name has the first word of a known one, in any case, singular or plural."""
     word = known.split("_")[0].casefold()
     return bool(re.fullmatch(rf"{word}s?([^a-z0-9].*)?", name.casefold()))
-
-
-def _normal(name: str) -> str:
-    """A folder's name without regard to case and plural."""
-    return name.casefold().removesuffix("s")
 
 
 def _is_image(path: Path, problems: Problems) -> bool:

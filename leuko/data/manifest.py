@@ -24,7 +24,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from leuko.core.classes import CLASSES, SUBSETS
+from leuko.core.classes import SUBSETS
 from leuko.core.parallel import map_images
 from leuko.data.duplicates import FINDINGS, find_duplicates, in_words
 from leuko.data.images import MaskProbe, Probe, UnreadableImageError, probe_image, probe_mask
@@ -72,6 +72,8 @@ class Survey:
 def survey_data(
     root: Path,
     *,
+    classes: Sequence[str],
+    synonyms: Mapping[str, str],
     seed: int,
     val_fraction: float,
     prcc_val_fraction: float,
@@ -88,7 +90,9 @@ def survey_data(
     duplicate is dropped after that, so the test sets do not depend on it; subsets are drawn of what is left.
 
     Args:
-        root: a folder in the course layout.
+        root: a folder in the course layout; its tissue sets, masks and subset folders may be missing.
+        classes: of the blood cells, in the order of their labels.
+        synonyms: further names of class folders, each with the class that it stands for.
         seed: of all draws.
         val_fraction: share of the WBC val folder that stays validation where there is no test folder.
         prcc_val_fraction: share of the pRCC images for validation.
@@ -105,13 +109,13 @@ def survey_data(
     Raises:
         LeukoError: if the data root is not a folder.
     """
-    images, problems = discover(root)
+    images, problems = discover(root, classes, synonyms)
     probes = _probe_all(root, images, min_side, problems)
     parts = {image.path: image.part for image in images}
     rng = np.random.default_rng([seed, 0])
     if not any(image.set == "wbc" and image.part == "test" for image in images):
         held_out = [image for image in images if image.set == "wbc" and image.part == "val"]
-        parts |= _divide_held_out(held_out, val_fraction, rng, problems)
+        parts |= _divide_held_out(held_out, classes, val_fraction, rng, problems)
     prcc = [image.path for image in images if image.set == "prcc"]
     parts |= _divide_prcc(prcc, prcc_val_fraction, prcc_test_fraction, np.random.default_rng([seed, 1]))
     present, missing = subset_folders(root)
@@ -143,7 +147,7 @@ def survey_data(
             problems.add(f"{FINDINGS[finding]}; remove all but one, or set ingest.duplicates to drop", line)
     left = manifest[~manifest["path"].isin(twice[twice["dropped"]]["path"])].reset_index(drop=True)
     if not follow_folders:
-        left = _draw_subsets(left, np.random.default_rng([seed, 2, subset_seed]))
+        left = _draw_subsets(left, classes, np.random.default_rng([seed, 2, subset_seed]))
     _note_losses(manifest, left, problems)
     return Survey(left, twice, problems)
 
@@ -237,11 +241,15 @@ def _note_losses(before: pd.DataFrame, after: pd.DataFrame, problems: Problems) 
 
 
 def _divide_held_out(
-    images: Sequence[ImageFile], val_fraction: float, rng: np.random.Generator, problems: Problems
+    images: Sequence[ImageFile],
+    classes: Sequence[str],
+    val_fraction: float,
+    rng: np.random.Generator,
+    problems: Problems,
 ) -> dict[Path, str]:
     """Divide the WBC val folder, class by class, into validation and test; each gets at least one of a class."""
     parts: dict[Path, str] = {}
-    for label in CLASSES["wbc"]:
+    for label in classes:
         paths = [image.path for image in images if image.label == label]
         if len(paths) == 1:
             problems.add("Classes with one image only, too few for validation and test; add some", paths[0].parent)
@@ -269,11 +277,11 @@ def _divide_prcc(
     return {paths[index]: part for index, part in zip(order, parts, strict=True)}
 
 
-def _draw_subsets(manifest: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def _draw_subsets(manifest: pd.DataFrame, classes: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
     """Draw nested subsets of 1, 10 and 50 % of every class, rounded down but at least one image."""
     train = (manifest["set"] == "wbc") & (manifest["part"] == "train")
     subsets = np.zeros(len(manifest), np.int64)
-    for label in CLASSES["wbc"]:
+    for label in classes:
         members = np.flatnonzero(train & (manifest["class"] == label))
         sizes = [max(1, len(members) * subset // 100) for subset in SUBSETS]
         smallest = np.searchsorted(sizes, np.arange(len(members)), side="right")

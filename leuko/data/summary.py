@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
-from leuko.core.classes import CLASSES
+from leuko.core.classes import SETS
 from leuko.data.duplicates import FINDINGS, RANK, in_words
 from leuko.data.manifest import Survey
+
+TISSUE = {"cam16": "labelled tissue (CAM16)", "prcc": "unlabelled tissue (pRCC)"}
 
 
 def summary(survey: Survey) -> str:
@@ -14,7 +18,7 @@ def summary(survey: Survey) -> str:
     sides = survey.manifest[["width", "height"]]
     images = survey.manifest.assign(shortest=sides.min(axis=1), longest=sides.max(axis=1))
     images = images.sort_values("part", key=lambda parts: parts.map(RANK), kind="stable")
-    images = images.sort_values("set", key=lambda sets: sets.map(list(CLASSES).index), kind="stable")
+    images = images.sort_values("set", key=lambda sets: sets.map(SETS.index), kind="stable")
     table = images.groupby(["set", "part", "class"], sort=False).agg(
         images=("path", "size"),
         masks=("mask", lambda masks: (masks != "").sum()),
@@ -24,11 +28,15 @@ def summary(survey: Survey) -> str:
     return f"Images that can be used, and their sides in pixels:\n\n{table.to_string()}"
 
 
-def describe_gaps(manifest: pd.DataFrame) -> str:
-    """The classes of blood cells without a test image; only a test folder may lack any."""
+def describe_gaps(manifest: pd.DataFrame, classes: Sequence[str]) -> str:
+    """What the data root lacks: tissue images, and classes without a test image, as only a test folder may."""
+    lines = []
+    if absent := [TISSUE[name] for name in TISSUE if name not in set(manifest["set"])]:
+        lines += ["", f"No images of {' and '.join(absent)}: what needs them is left out."]
     tested = set(manifest[(manifest["set"] == "wbc") & (manifest["part"] == "test")]["class"])
-    missing = [label for label in CLASSES["wbc"] if label not in tested]
-    return f"\nNo test image of {', '.join(missing)}: nothing will be known of these classes.\n" if missing else ""
+    if missing := [label for label in classes if label not in tested]:
+        lines += ["", f"No test image of {', '.join(missing)}: nothing will be known of these classes."]
+    return "\n".join([*lines, ""]) if lines else ""
 
 
 def describe_duplicates(duplicates: pd.DataFrame, shown: int | None = None, where: str = "") -> str:

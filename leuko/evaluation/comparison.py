@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,6 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from leuko.evaluation.scores import HEADLINE, log_losses
-
-NAMES = {"base": "base", "control": "the control", "plus": "WBC+"}
-"""What sentences call the models."""
-
-GAINS = {"gain": ("plus", "base"), "gain_pretraining": ("plus", "control"), "gain_size": ("control", "base")}
-"""What is compared with what: the first is the study's question, the others say where the gain comes from."""
 
 N_RESAMPLES = 5_000
 LEVEL = 0.95
@@ -63,6 +57,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
+def correct_together(comparisons: Iterable[dict[str, Any]]) -> None:
+    """Give every p-value of several comparisons its corrected one, `p_holm`, score by score.
+
+    Args:
+        comparisons: what `compare` gave, changed in place; the tests of one score count as one family.
+    """
+    comparisons = list(comparisons)
+    for name in HEADLINE if comparisons else ():
+        intervals = [comparison["interval"][name] for comparison in comparisons]
+        for interval, p in zip(intervals, holm([interval["p"] for interval in intervals]), strict=True):
+            interval["p_holm"] = p
+
+
 def words(comparison: dict[str, Any], first: str, second: str) -> str:
     """Say what a comparison found.
 
@@ -99,7 +106,7 @@ def words(comparison: dict[str, Any], first: str, second: str) -> str:
         return sentence
     only_first, only_second, p = (comparison["mcnemar"][key] for key in ("only_first", "only_second", "p"))
     return (
-        f"{sentence} Images that only {first} tells right: {only_first}, that only {second} does: {only_second} "
+        f"{sentence} Images that only {first} classifies correctly: {only_first}, only {second}: {only_second} "
         f"(McNemar's exact test: {f'p = {p:.3f}' if p >= 0.001 else 'p < 0.001'})."
     )
 
@@ -110,7 +117,7 @@ def _mcnemar(
     """The exact test of equal accuracy (McNemar 1947) on probabilities of shape (image, class).
 
     Returns:
-        How many images `only_first` and `only_second` tells right, and `p`, two-sided.
+        How many images `only_first` and `only_second` classifies correctly, and `p`, two-sided.
     """
     right = [probabilities.argmax(axis=1) == labels for probabilities in (first, second)]
     table = confusion_matrix(*right, labels=[True, False])

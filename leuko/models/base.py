@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from leuko.models.classifier import Classifier
 
 
 def pool_to(features: Tensor, side: int) -> Tensor:
@@ -41,12 +45,14 @@ def conv_block(n_in: int, n_out: int, *, pool: bool) -> nn.Sequential:
     return nn.Sequential(*layers, *([nn.MaxPool2d(2)] if pool else []))
 
 
-class WbcNet(nn.Module):
+class WbcNet(Classifier):
     """The base network. Four pooling blocks with two residual pairs, then 512 features to the classes' logits.
 
     Args:
         n_classes: the number of logits.
     """
+
+    inputs: ClassVar = ("wbc",)
 
     def __init__(self, n_classes: int) -> None:
         super().__init__()

@@ -10,12 +10,13 @@ from torch import nn
 from leuko.core.errors import LeukoError
 from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.base import WbcNet
+from leuko.models.classifier import Classifier
 from leuko.models.encoders import Encoder, TransferNet, build_encoder
 from leuko.models.plus import WbcPlusNet
 from leuko.models.store import load_config, load_weights
 from leuko.models.tissue import Cam16Net
 
-MAX_CLASSES = 100
+MAX_CLASSES = 1000
 """A file may not ask for more memory than a network of so many classes needs."""
 
 
@@ -103,3 +104,21 @@ def load_model(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         raise LeukoError(f"{path}: {error}") from error
     load_weights(path, model)
     return model.eval(), config
+
+
+def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
+    """Read a classifier of blood cells with its weights.
+
+    Args:
+        path: a file that `save_model` wrote.
+
+    Returns:
+        The classifier, in evaluation mode on the CPU, and its configuration.
+
+    Raises:
+        LeukoError: as `load_model` does, and if the file holds another kind of network.
+    """
+    model, config = load_model(path)
+    if not isinstance(model, Classifier):
+        raise LeukoError(f"{path} is no classifier of blood cells, but a network called {config['network']}")
+    return model, config

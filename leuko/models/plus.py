@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from leuko.models.autoencoder import LATENT_CHANNELS
 from leuko.models.base import WbcNet, pool_to
+from leuko.models.classifier import Classifier
 from leuko.models.tissue import N_FEATURES, Cam16Net
 
 
@@ -46,26 +49,28 @@ class PrccHead(nn.Module):
         return values
 
 
-class WbcPlusNet(nn.Module):
-    """Three views of a cell, added: the pRCC latent through a head, CAM16's five features, and a base network.
+class WbcPlusNet(Classifier):
+    """Three looks at a cell, added: the pRCC latent through a head, CAM16's five features, and a base network.
 
-    The features of CAM16 are five because the classes are five, so five classes it must be. Trainable are 861,552
-    parameters; `encoder` and `cam16` are frozen, parameters and buffers.
+    The study added CAM16's five features to the values of its five classes as they are; for any other number of
+    classes a linear layer brings them to that number. With five classes 861,552 parameters are trained; `encoder` and
+    `cam16` are frozen, parameters and buffers.
 
     Args:
         encoder: the pRCC autoencoder's encoder.
         cam16: the tissue classifier.
-        n_classes: the number of logits; must be five.
+        n_classes: the number of logits.
     """
 
-    def __init__(self, encoder: nn.Module, cam16: Cam16Net, n_classes: int = N_FEATURES) -> None:
+    inputs: ClassVar = ("wbc", "prcc", "cam16")
+
+    def __init__(self, encoder: nn.Module, cam16: Cam16Net, n_classes: int) -> None:
         super().__init__()
-        if n_classes != N_FEATURES:
-            raise ValueError(f"WBC+ adds CAM16's {N_FEATURES} features to the classes' values, not {n_classes}")
         self.encoder = encoder.requires_grad_(False)
         self.cam16 = cam16.requires_grad_(False)
         self.base = WbcNet(n_classes)
         self.prcc_head = PrccHead(n_classes)
+        self.cam16_head = nn.Identity() if n_classes == N_FEATURES else nn.Linear(N_FEATURES, n_classes)
         self.combine = nn.Linear(n_classes, n_classes)
 
     def train(self, mode: bool = True) -> WbcPlusNet:
@@ -101,6 +106,12 @@ class WbcPlusNet(nn.Module):
         Returns:
             Logits, shape (image, class).
         """
-        values = self.prcc_head(latents.float()) + features.float() + self.base(images)
+        values = self.prcc_head(latents.float()) + self.cam16_head(features.float()) + self.base(images)
         logits: Tensor = self.combine(values)
+        return logits
+
+    def classify(self, *arrays: Tensor) -> Tensor:
+        """Classify images that nothing has been encoded of yet."""
+        images, prcc_images, cam16_images = arrays
+        logits: Tensor = self(images, *self.encode(prcc_images, cam16_images))
         return logits

@@ -19,6 +19,8 @@ from leuko.core.files import atomic_file
 
 KEY = "leuko"
 """The one key of a file's metadata; several would be written in no fixed order."""
+LEFT_OUT = "left_out"
+"""In the configuration of a file without a model, the reason."""
 
 
 def save_model(path: Path, model: nn.Module, config: Mapping[str, Any]) -> None:
@@ -32,6 +34,26 @@ def save_model(path: Path, model: nn.Module, config: Mapping[str, Any]) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_file(path) as temporary:
         save_file(tensors, temporary, metadata={KEY: json.dumps(dict(config), sort_keys=True)})
+
+
+def save_left_out(path: Path, reason: str) -> None:
+    """Write in place of a model that there is none, and why: a stage's outputs must be there.
+
+    Args:
+        path: a `.safetensors` file.
+        reason: in a few words, such as "there are no tissue images".
+    """
+    with atomic_file(path) as temporary:
+        save_file({}, temporary, metadata={KEY: json.dumps({LEFT_OUT: reason})})
+
+
+def left_out(path: Path) -> str:
+    """Why there is no model in a file; empty if there is one.
+
+    Raises:
+        LeukoError: if the file is missing, damaged or not this project's.
+    """
+    return str(load_config(path).get(LEFT_OUT, ""))
 
 
 def load_config(path: Path) -> dict[str, Any]:

@@ -9,18 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from leuko.core.errors import LeukoError
-from leuko.models.resnet import IMAGENET_WEIGHTS, N_RESNET_FEATURES, ResNet18
 from leuko.models.store import misfits, read_tensors, reason
 
 N_FEATURES = 5
 """The values that the classifier of blood cells is handed."""
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+N_RESNET_FEATURES = 512
 
 
 class Cam16Net(nn.Module):
-    """A ResNet-18 without its last layer, a bottleneck to five features between 0 and 1, and the logits.
+    """Torchvision's ResNet-18 without its last layer, a bottleneck to five features between 0 and 1, and the logits.
 
     Images are normalised as torchvision's ImageNet weights require, whatever the weights, so that a file of such
     weights works too.
@@ -34,9 +32,12 @@ class Cam16Net(nn.Module):
     std: Tensor
 
     def __init__(self, *, freeze: bool, n_classes: int = 2) -> None:
+        from torchvision.models import ResNet18_Weights, resnet18  # not before it is wanted: it takes long to import
+
         super().__init__()
         self.freeze = freeze
-        self.backbone = ResNet18()
+        self.backbone = resnet18()
+        self.backbone.fc = nn.Identity()
         self.backbone.requires_grad_(not freeze)
         widths = (N_RESNET_FEATURES, 128, 64, 32, 32, N_FEATURES)
         layers: list[nn.Module] = []
@@ -44,8 +45,9 @@ class Cam16Net(nn.Module):
             layers += [nn.Linear(n_in, n_out), nn.ReLU()]
         self.bottleneck = nn.Sequential(*layers[:-1], nn.Sigmoid())
         self.head = nn.Linear(N_FEATURES, n_classes)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        preset = ResNet18_Weights.DEFAULT.transforms()
+        self.register_buffer("mean", torch.tensor(preset.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(preset.std).view(3, 1, 1), persistent=False)
 
     def train(self, mode: bool = True) -> Cam16Net:
         """Switch between training and evaluation; a frozen ResNet stays in evaluation."""
@@ -108,15 +110,16 @@ def _imagenet_tensors() -> dict[str, Tensor]:
     Raises:
         LeukoError: if neither works.
     """
+    from torchvision.models import ResNet18_Weights
+
+    weights = ResNet18_Weights.DEFAULT
     try:
-        tensors: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
-            IMAGENET_WEIGHTS, progress=False, check_hash=True, weights_only=True
-        )
+        tensors: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except Exception as error:  # a missing network and damaged files raise many kinds
-        cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(IMAGENET_WEIGHTS).name
+        cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
         raise LeukoError(
             f"cam16.weights: imagenet cannot be had ({reason(error)}). Three ways out:\n"
-            f"  1. fetch {IMAGENET_WEIGHTS} on a connected machine and put it at {cache}\n"
+            f"  1. fetch {weights.url} on a connected machine and put it at {cache}\n"
             f"  2. set cam16.weights to the path of a ResNet-18's .pth or .safetensors file\n"
             f"  3. set cam16.weights to none and cam16.freeze to false, to train from scratch"
         ) from error

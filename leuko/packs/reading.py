@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from leuko.core.errors import LeukoError
+
 
 def read_rows(folder: Path) -> pd.DataFrame:
     """Read what each row of a pack is: `class`, `subset`, `path`, `source` and `pose`."""
@@ -26,8 +28,32 @@ def read_images(folder: Path, size: str) -> NDArray[np.uint8]:
 
     The mapping is copy-on-write, which PyTorch takes without complaint; nothing ever reaches the file.
     """
-    images: NDArray[np.uint8] = np.load(folder / f"{size}.npy", mmap_mode="c", allow_pickle=False)
+    images: NDArray[np.uint8] = _open(folder / f"{size}.npy")
     return images
+
+
+def read_values(folder: Path, name: str) -> NDArray[np.float32]:
+    """Open one of a pack's tables of numbers, memory-mapped likewise: shape (row, column)."""
+    values: NDArray[np.float32] = _open(folder / f"{name}.npy")
+    return values
+
+
+def _open(path: Path) -> NDArray[Any]:
+    """Map an array; one without rows, which cannot be mapped, is read.
+
+    Raises:
+        LeukoError: if the file is missing or damaged.
+    """
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
+    except ValueError as error:
+        try:
+            array = np.load(path, allow_pickle=False)
+        except ValueError:
+            raise LeukoError(f"{path} is damaged ({error}); remove it and let dvc repro make it anew") from error
+    except OSError as error:
+        raise LeukoError(f"{path} cannot be read ({error}); dvc repro makes it") from error
+    return array
 
 
 def release(array: NDArray[Any]) -> None:

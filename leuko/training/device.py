@@ -7,7 +7,7 @@ from torch import nn
 
 from leuko.core.errors import LeukoError
 from leuko.core.memory import keep_freed_memory
-from leuko.core.params import Compute
+from leuko.core.params.compute import Compute
 from leuko.models.fast import speed_up
 from leuko.training import distributed
 
@@ -65,4 +65,4 @@ def to_device(model: nn.Module, device: torch.device) -> nn.Module:
     if device.type == "cpu":
         speed_up(model)
     # PyTorch's stubs lack this way of calling `to`.
-    return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return model.to(device).to(memory_format=torch.channels_last)

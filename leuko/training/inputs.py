@@ -1,6 +1,7 @@
 """Where a network's inputs come from: pixels of a pack, and what the frozen networks make of them.
 
-A view is one of the eight ways to lay a square picture (the dihedral group D4): 0 is the picture as it is.
+An orientation is one of the eight rotations and reflections of a square picture (the dihedral group D4): 0 is the
+picture as it is.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ CHUNK = 16
 
 
 def orientation_indices(side: int) -> Tensor:
-    """For each view, which pixel of the picture comes to each place.
+    """For each orientation, which pixel of the picture comes to each place.
 
     Args:
         side: of the picture, in pixels.
@@ -40,19 +41,19 @@ def orientation_indices(side: int) -> Tensor:
         Shape (8, side * side): indices into the flattened picture.
     """
     grid = torch.arange(side * side).view(side, side)
-    turned = [torch.rot90(grid, quarter) for quarter in range(4)]
-    return torch.stack([lay.flatten() for lay in (*turned, *(lay.flip(1) for lay in turned))])
+    rotated = [torch.rot90(grid, quarter) for quarter in range(4)]
+    return torch.stack([image.flatten() for image in (*rotated, *(image.flip(1) for image in rotated))])
 
 
 class Inputs(Protocol):
     """Gives the inputs of some images."""
 
-    def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor, ...]:
+    def __call__(self, rows: Tensor, orientations: Tensor | None) -> tuple[Tensor, ...]:
         """Fetch.
 
         Args:
             rows: shape (image,): which images.
-            views: shape (image,), 0 to 7: how each is laid; none for all as they are.
+            orientations: shape (image,), 0 to 7; none for all as they are.
 
         Returns:
             The arguments for the network, the first dimension of each being the image.
@@ -80,7 +81,7 @@ class Images:
         self.n_rows = len(rows)
         self.pixels = torch.from_numpy(array).view(len(array), side * side, 3)
         self.index = torch.from_numpy(rows)
-        self.lays = orientation_indices(side).to(device)
+        self.orientation_indices = orientation_indices(side).to(device)
         if device.type != "cpu":
             self.pixels = self._copied()
             self.index = torch.arange(len(rows), device=device)
@@ -93,19 +94,39 @@ class Images:
             release(self.array)
         return copy
 
-    def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor]:
+    def __call__(self, rows: Tensor, orientations: Tensor | None) -> tuple[Tensor]:
         """Images of shape (image, 3, side, side), float, 0 to 1, stored channels last."""
         index = self.index[rows]
-        flat = self.pixels.index_select(0, index) if views is None else self.pixels[index[:, None], self.lays[views]]
+        if orientations is None:
+            flat = self.pixels.index_select(0, index)
+        else:
+            flat = self.pixels[index[:, None], self.orientation_indices[orientations]]
         release(self.array)
         images = flat.view(-1, self.side, self.side, 3).permute(0, 3, 1, 2)
         return (images.float() / 255,)
 
 
+class Values:
+    """Numbers that are known of each image, such as its descriptors; no orientation changes them.
+
+    Args:
+        array: shape (row, column), float.
+        rows: the rows of the array that are used.
+        device: where the inputs are wanted.
+    """
+
+    def __init__(self, array: NDArray[np.float32], rows: NDArray[np.int64], device: torch.device) -> None:
+        self.values = torch.from_numpy(np.array(array[rows], np.float32)).to(device)
+
+    def __call__(self, rows: Tensor, orientations: Tensor | None) -> tuple[Tensor]:
+        """Shape (image, column)."""
+        return (self.values[rows],)
+
+
 class FrozenEncoder:
     """What a frozen network makes of other sources' inputs, computed when asked.
 
-    The network sees the very view of an image that the trained networks see.
+    The network sees the very orientation of an image that the trained networks see.
 
     Args:
         network: takes the sources' inputs.
@@ -117,31 +138,31 @@ class FrozenEncoder:
         self.n_rows, self.device = sources[0].n_rows, sources[0].device
 
     @torch.no_grad()
-    def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor, ...]:
+    def __call__(self, rows: Tensor, orientations: Tensor | None) -> tuple[Tensor, ...]:
         """The network's outputs."""
-        return self.network(*(part for source in self.sources for part in source(rows, views)))
+        return self.network(*(part for source in self.sources for part in source(rows, orientations)))
 
 
 class FeatureCache:
-    """A frozen network's outputs, computed once for every image and view; of several processes each computes a share.
+    """A frozen network's outputs, computed once for every image and orientation; each process computes a share.
 
     They are kept channels last, as convolutions want them, in memory or in a memory-mapped file without a name, which
     is gone when the process ends, however it ends.
 
     Args:
         frozen: computes them.
-        n_views: 1 if the images are only used as they are, else 8.
+        n_orientations: 1 if the images are only used as they are, else 8.
         scratch: the folder of the file; none for the memory of the device.
 
     Raises:
         OSError: if the file cannot be made, or the disk has no room for it, in this process or another.
     """
 
-    def __init__(self, frozen: FrozenEncoder, n_views: int, scratch: Path | None = None) -> None:
-        self.n_views = n_views
+    def __init__(self, frozen: FrozenEncoder, n_orientations: int, scratch: Path | None = None) -> None:
+        self.n_orientations = n_orientations
         self.device = frozen.device
-        rows = torch.arange(frozen.n_rows, device=frozen.device).repeat_interleave(n_views)
-        views = torch.arange(n_views, device=frozen.device).repeat(frozen.n_rows)
+        rows = torch.arange(frozen.n_rows, device=frozen.device).repeat_interleave(n_orientations)
+        orientations = torch.arange(n_orientations, device=frozen.device).repeat(frozen.n_rows)
         samples = [part.movedim(1, -1) for part in frozen(rows[:1], None)]
         shapes = [(len(rows), *sample.shape[1:]) for sample in samples]
         kinds = [(shape, sample.cpu().numpy().dtype) for shape, sample in zip(shapes, samples, strict=True)]
@@ -156,14 +177,14 @@ class FeatureCache:
         for start in tqdm(starts, "encoding", unit="batch", leave=False, disable=shown):
             # The last round goes on from the beginning, so that every process always has a whole chunk.
             at = distributed.chunk(torch.arange(start, start + per_round, device=frozen.device) % len(rows))
-            outputs = frozen(rows[at], views[at] if n_views > 1 else None)
+            outputs = frozen(rows[at], orientations[at] if n_orientations > 1 else None)
             for kept, part in zip(self.outputs, outputs, strict=True):
                 kept[start : start + per_round] = distributed.all_gather(part.movedim(1, -1))[: len(rows) - start]
             self._release()
 
-    def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor, ...]:
+    def __call__(self, rows: Tensor, orientations: Tensor | None) -> tuple[Tensor, ...]:
         """The outputs, as `FrozenEncoder` gives them."""
-        entries = rows * self.n_views if views is None else rows * self.n_views + views
+        entries = rows * self.n_orientations if orientations is None else rows * self.n_orientations + orientations
         chosen = (kept.index_select(0, entries.to(kept.device)) for kept in self.outputs)
         outputs = tuple(part.to(self.device).movedim(-1, 1) for part in chosen)
         self._release()
@@ -203,13 +224,13 @@ def _scratch_arrays(
 
 
 def cached(
-    frozen: FrozenEncoder, *, n_views: int, n_uses: int, cache_gb: float, scratch: Path
+    frozen: FrozenEncoder, *, n_orientations: int, n_uses: int, cache_gb: float, scratch: Path
 ) -> FrozenEncoder | FeatureCache:
     """Choose between computing once, kept in memory or in a file, and computing always.
 
     Args:
         frozen: computes a frozen network's outputs.
-        n_views: how many views of each image are used, 1 or 8.
+        n_orientations: how many orientations of each image are used, 1 or 8.
         n_uses: for how many images, counted each time, the outputs will be asked in all.
         cache_gb: the main memory that may be spent on keeping them, in 10^9 bytes; of a GPU's, half of what is free.
         scratch: the folder of a file for what memory does not hold, if that leaves half of the free disk.
@@ -217,7 +238,7 @@ def cached(
     Returns:
         A bank, if it costs less than it saves and there is room for it; else `frozen` itself.
     """
-    n_entries = frozen.n_rows * n_views
+    n_entries = frozen.n_rows * n_orientations
     if n_entries > n_uses:
         return frozen
     sample = frozen(torch.zeros(1, dtype=torch.int64, device=frozen.device), None)
@@ -225,9 +246,9 @@ def cached(
     on_gpu = frozen.device.type == "cuda"
     room = torch.cuda.mem_get_info(frozen.device)[0] / 2 if on_gpu else cache_gb * 1e9
     if distributed.all_agree(n_bytes <= room, frozen.device):
-        return FeatureCache(frozen, n_views)
+        return FeatureCache(frozen, n_orientations)
     with suppress(OSError):
-        return FeatureCache(frozen, n_views, scratch)
+        return FeatureCache(frozen, n_orientations, scratch)
     return frozen
 
 
@@ -241,6 +262,6 @@ class Concat:
     def __init__(self, *sources: Inputs) -> None:
         self.sources = sources
 
-    def __call__(self, rows: Tensor, views: Tensor | None) -> tuple[Tensor, ...]:
+    def __call__(self, rows: Tensor, orientations: Tensor | None) -> tuple[Tensor, ...]:
         """The inputs of all sources."""
-        return tuple(part for source in self.sources for part in source(rows, views))
+        return tuple(part for source in self.sources for part in source(rows, orientations))

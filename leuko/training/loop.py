@@ -3,81 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
+from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
 from leuko.core.errors import LeukoError
-from leuko.core.params import Recipe
+from leuko.core.params.recipe import Recipe
 from leuko.training import distributed
 from leuko.training.device import to_device
+from leuko.training.recipe import (
+    AveragedWeights,
+    batches,
+    class_weights,
+    clip_gradients,
+    make_optimizer,
+    make_schedule,
+    n_steps_per_epoch,
+)
 from leuko.training.resume import Checkpoint, trainable_state_dict
-from leuko.training.tasks import Part, Task
+from leuko.training.tasks import Batch, Part, Task
 
 EVAL_BATCH = 16
-
-
-def n_steps_per_epoch(recipe: Recipe, n_images: int) -> int:
-    """One pass over the images, or more where `min_steps` asks for more steps in all than the passes have."""
-    return max(math.ceil(n_images / recipe.batch_size), math.ceil(recipe.min_steps / recipe.epochs))
-
-
-def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """The recipe's optimiser over the parameters that are trained."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    match recipe.optimizer:
-        case "adam":
-            return torch.optim.Adam(trained, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(trained, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-        case "sgd":
-            return torch.optim.SGD(
-                trained, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=0.9, nesterov=True, fused=True
-            )
-
-
-def make_schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, n_steps: int) -> LRScheduler:
-    """The recipe's learning rate over all steps; `lr` is its peak."""
-    match recipe.schedule:
-        case "onecycle":
-            return OneCycleLR(optimizer, recipe.lr, total_steps=n_steps)
-        case "cosine":
-            return CosineAnnealingLR(optimizer, n_steps)
-        case "constant":
-            return ConstantLR(optimizer, factor=1)
-
-
-def clip_gradients(recipe: Recipe, model: nn.Module) -> None:
-    """Bound the gradients by value or by norm, as the recipe says."""
-    match recipe.clip:
-        case "value":
-            nn.utils.clip_grad_value_(model.parameters(), recipe.clip_at)
-        case "norm":
-            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_at)
-
-
-def batches(n_images: int, batch_size: int, n_steps: int, rng: torch.Generator) -> Iterator[Tensor]:
-    """Full batches for one epoch: shuffled passes over the images, one after the other.
-
-    Args:
-        n_images: how many images there are.
-        batch_size: images in every batch.
-        n_steps: how many batches.
-        rng: source of chance.
-
-    Yields:
-        Rows of images, shape (batch_size,); each image comes up once before any comes up again.
-    """
-    n_passes = math.ceil(n_steps * batch_size / n_images)
-    order = torch.cat([torch.randperm(n_images, generator=rng) for _ in range(n_passes)])
-    yield from order[: n_steps * batch_size].view(n_steps, batch_size)
 
 
 def train_one_epoch(
@@ -85,6 +39,7 @@ def train_one_epoch(
     recipe: Recipe,
     optimizer: torch.optim.Optimizer,
     schedule: LRScheduler,
+    averaged: AveragedWeights | None,
     rng: torch.Generator,
     bar: Any,  # noqa: ANN401  (a progress bar is generic over items, and this one has none)
 ) -> dict[str, float]:
@@ -101,26 +56,26 @@ def train_one_epoch(
     totals = torch.zeros(2, device=task.device)
     step_losses = torch.zeros(n_steps, device=task.device)
     rates = []
+    order = batches(task.train.n_images, recipe.batch_size, n_steps, rng, _sampling_weights(task, recipe))
     # All at once, as small copies to a GPU in every step would make it wait.
-    drawn = torch.stack(list(batches(task.train.n_images, recipe.batch_size, n_steps, rng))).to(task.device)
-    views = task.draw_views(drawn.numel(), rng)
-    laid = [None] * n_steps if views is None else views.view_as(drawn)
-    for step, (batch, lay) in enumerate(zip(drawn, laid, strict=True), start=1):
+    drawn = task.draw(torch.cat(list(order)), rng)
+    for step, whole in enumerate(drawn.split(recipe.batch_size), start=1):
+        batch = whole.map(distributed.shard)
         optimizer.zero_grad(set_to_none=True)
-        rows = task.portions(distributed.shard(batch))
-        lays = [None] * len(rows) if lay is None else task.portions(distributed.shard(lay))
-        for some_rows, some_lays in zip(rows, lays, strict=True):
-            outputs, targets = task.outputs(task.train, some_rows, some_lays)
-            losses = task.losses(outputs, targets)
+        for micro_batch in task.micro_batches(batch):
+            outputs, targets = task.outputs(task.train, micro_batch)
+            losses = task.training_losses(outputs, targets)
             (losses.sum() / recipe.batch_size).backward()
             with torch.no_grad():
                 totals += torch.stack([losses.sum(), task.scores(outputs, targets, losses).sum()])
-                step_losses[step - 1] += losses.sum() / len(batch)
+                step_losses[step - 1] += losses.sum() / recipe.batch_size
         distributed.add_up_gradients(task.model)
         clip_gradients(recipe, task.model)
         rates.append(float(schedule.get_last_lr()[0]))
         optimizer.step()
         schedule.step()
+        if averaged:
+            averaged.update()
         bar.update()
         # Reading a number waits for the device, so it is done seldom, or for somebody who looks on.
         if step % 100 == 0 or step == n_steps:
@@ -130,6 +85,14 @@ def train_one_epoch(
             bar.set_postfix({"loss": f"{loss:.3f}", task.score_name: f"{score:.3f}"}, refresh=False)
     loss, score = (distributed.all_reduce(totals) / (n_steps * recipe.batch_size)).tolist()
     return {"train_loss": loss, f"train_{task.score_name}": score}
+
+
+def _sampling_weights(task: Task, recipe: Recipe) -> Tensor | None:
+    """How often each training image is drawn, where the recipe balances the classes."""
+    if not recipe.balanced_sampling:
+        return None
+    labels = task.train.labels.cpu()
+    return class_weights(labels, int(labels.max()) + 1, recipe.balanced_sampling)[labels]
 
 
 class DivergedError(Exception):
@@ -163,7 +126,7 @@ def validate(task: Task, part: Part) -> dict[str, float]:
     task.model.eval()
     values = torch.zeros(2, part.n_images, device=task.device)
     for rows in distributed.shard(torch.arange(part.n_images, device=task.device)).split(EVAL_BATCH):
-        outputs, targets = task.outputs(part, rows)
+        outputs, targets = task.outputs(part, Batch(rows))
         losses = task.losses(outputs, targets)
         values[:, rows] = torch.stack([losses, task.scores(outputs, targets, losses)])
     all_losses, all_scores = distributed.all_reduce(values)
@@ -180,17 +143,20 @@ def predict(task: Task, part: Part) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """
     task.model.eval()
     chunks = torch.arange(part.n_images, device=task.device).split(EVAL_BATCH)
-    outputs, targets = zip(*(task.outputs(part, rows) for rows in chunks), strict=True)
+    outputs, targets = zip(*(task.outputs(part, Batch(rows)) for rows in chunks), strict=True)
     return torch.cat(outputs).cpu().numpy(), torch.cat(targets).cpu().numpy()
 
 
 def fit(task: Task, recipe: Recipe, *, seed: int, title: str, checkpoint: Checkpoint | None = None) -> pd.DataFrame:
-    """Train a network; it is left with the weights of its best epoch on the validation images.
+    """Train a network; it is left with the weights of the epoch that the recipe selects, by default the best one.
+
+    Which epoch is the best, the validation images say. Where weights are averaged, the averaged ones are validated and
+    kept.
 
     Args:
         task: the network, its images and its aim.
         recipe: how it is trained.
-        seed: of the order of the images and the views of them.
+        seed: of the order of the images and of how they are shown.
         title: what the progress bar says.
         checkpoint: where the state is kept after every epoch, and from where the training goes on.
 
@@ -210,6 +176,7 @@ def fit(task: Task, recipe: Recipe, *, seed: int, title: str, checkpoint: Checkp
     steps_per_epoch = n_steps_per_epoch(recipe, task.train.n_images)
     optimizer = make_optimizer(recipe, task.model)
     schedule = make_schedule(recipe, optimizer, recipe.epochs * steps_per_epoch)
+    averaged = AveragedWeights(task.model, recipe.ema) if recipe.ema else None
     history: list[dict[str, float]] = []
     best_rank: tuple[float, ...] = (-math.inf,)
     best_epoch, best_state = 0, trainable_state_dict(task.model)
@@ -217,6 +184,8 @@ def fit(task: Task, recipe: Recipe, *, seed: int, title: str, checkpoint: Checkp
         task.model.load_state_dict(state["model"], strict=False)  # what is frozen is not in it
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
+        if averaged:
+            averaged.load_state_dict(state["averaged"])
         history = state["history"]
         best_rank, best_epoch, best_state = tuple(state["best_rank"]), state["best_epoch"], state["best"]
         if distributed.is_rank_zero():
@@ -235,23 +204,26 @@ def fit(task: Task, recipe: Recipe, *, seed: int, title: str, checkpoint: Checkp
             rng = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
             lr = float(schedule.get_last_lr()[0])
             try:
-                scores = train_one_epoch(task, recipe, optimizer, schedule, rng, bar)
+                scores = train_one_epoch(task, recipe, optimizer, schedule, averaged, rng, bar)
                 distributed.broadcast_from_rank_zero(task.model)
-                scores |= {f"val_{name}": value for name, value in validate(task, task.val).items()}
+                with averaged.applied() if averaged else nullcontext():
+                    scores |= {f"val_{name}": value for name, value in validate(task, task.val).items()}
+                    kept = trainable_state_dict(task.model)
                 if not math.isfinite(scores["val_loss"]):
                     raise DivergedError(f"the validation loss is {scores['val_loss']}, learning rate {lr:.3g}")
             except DivergedError as error:
                 raise LeukoError(_advice(title, epoch, error, recipe, checkpoint)) from None
             history.append({"epoch": epoch, "lr": lr, **scores})
             rank = (*(scores[name] for name in task.monitor), -scores["val_loss"])
-            if rank > best_rank:
-                best_epoch, best_rank, best_state = epoch, rank, trainable_state_dict(task.model)
+            if rank > best_rank or recipe.select == "last":
+                best_epoch, best_rank, best_state = epoch, rank, kept
             if checkpoint:
                 checkpoint.save(
                     {
                         "model": trainable_state_dict(task.model),
                         "optimizer": optimizer.state_dict(),
                         "schedule": schedule.state_dict(),
+                        "averaged": averaged.state_dict() if averaged else None,
                         "history": history,
                         "best": best_state,
                         "best_epoch": best_epoch,

@@ -1,7 +1,8 @@
-"""Packs as parts of a task."""
+"""Packs as parts of a task, and as a classifier's inputs by their names."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leuko.core.classes import CLASSES
-from leuko.core.params import Wbc, WbcPlus
-from leuko.packs.reading import read_images, read_rows
-from leuko.training.inputs import N_ORIENTATIONS, Concat, FrozenEncoder, Images, Inputs, Network, cached
-from leuko.training.loop import n_steps_per_epoch
+from leuko.core.errors import LeukoError
+from leuko.packs.reading import read_images, read_rows, read_values
+from leuko.training.inputs import Concat, Images, Inputs, Values
 from leuko.training.tasks import Part
+
+PACK_OF = {"wbc": "wbc", "prcc": "wbc", "cam16": "wbc", "cell": "cells", "descriptors": "cells"}
+"""In which pack of blood cells an input is found: whole images, or what the stage `measure` made of them."""
 
 
 def select_rows(pack: Path, split: int | None = None) -> tuple[NDArray[np.int64], pd.DataFrame]:
@@ -33,9 +35,9 @@ def select_rows(pack: Path, split: int | None = None) -> tuple[NDArray[np.int64]
     return chosen.index.to_numpy(np.int64, copy=True), chosen.reset_index(drop=True)
 
 
-def labels_of(table: pd.DataFrame, of_set: str, device: torch.device) -> Tensor:
-    """The numbers of the rows' classes, in the fixed order of `CLASSES`."""
-    numbers = [CLASSES[of_set].index(label) for label in table["class"]]
+def labels_of(table: pd.DataFrame, classes: Sequence[str], device: torch.device) -> Tensor:
+    """The numbers of the rows' classes, in the order of `classes`."""
+    numbers = [classes.index(label) for label in table["class"]]
     return torch.tensor(numbers, dtype=torch.int64, device=device)
 
 
@@ -44,43 +46,55 @@ def images_of(pack: Path, size: str, rows: NDArray[np.int64], device: torch.devi
     return Images(read_images(pack, size), rows, device)
 
 
-def blood_parts(
-    packs: Path, split: int, device: torch.device, recipe: Wbc, encode: Network | None = None
-) -> tuple[Part, Part]:
-    """The training and validation images of blood cells.
+def inputs_of(packs: Path, part: str, names: Sequence[str], rows: NDArray[np.int64], device: torch.device) -> Inputs:
+    """What a classifier takes, of blood cells that no copies were made of.
 
     Args:
-        packs: the folder of the WBC packs.
-        split: percentage of the labels to train on.
+        packs: the folder of all packs.
+        part: `train`, `val` or `test`.
+        names: as `Classifier.inputs` has them.
+        rows: of the packs; all of them have their images in the same order.
         device: where the inputs are wanted.
-        recipe: how the network is trained.
-        encode: for WBC+, the frozen networks: from images at the pRCC and the CAM16 size to their outputs, which then
-            follow the images as inputs.
+
+    Returns:
+        The inputs, side by side.
+
+    Raises:
+        LeukoError: if the packs do not hold the same images.
+    """
+    folders = list(dict.fromkeys(packs / PACK_OF[name] / part for name in names))
+    paths = [list(read_rows(folder)["path"].iloc[rows]) for folder in folders]
+    for folder, others in zip(folders, paths, strict=True):
+        if others != paths[0]:
+            raise LeukoError(f"{folder} and {folders[0]} hold different images; dvc repro makes them anew")
+    sources: list[Inputs] = []
+    for name in names:
+        pack = packs / PACK_OF[name] / part
+        if name == "descriptors":
+            sources.append(Values(read_values(pack, name), rows, device))
+        else:
+            sources.append(images_of(pack, name, rows, device))
+    return Concat(*sources)
+
+
+def cell_parts(
+    packs: Path, split: int, classes: Sequence[str], names: Sequence[str], device: torch.device
+) -> tuple[Part, Part]:
+    """The training and validation images as nucleus-centred crops, or what was measured on them.
+
+    Args:
+        packs: the folder of all packs.
+        split: percentage of the labels to train on.
+        classes: in the order of their labels.
+        names: the inputs.
+        device: where the inputs are wanted.
 
     Returns:
         Training and validation part.
     """
-    return (
-        _blood_part(packs / "train", split, device, recipe, encode),
-        _blood_part(packs / "val", None, device, recipe, encode),
-    )
-
-
-def _blood_part(pack: Path, split: int | None, device: torch.device, recipe: Wbc, encode: Network | None) -> Part:
-    """One part; with a split, the training part."""
-    rows, table = select_rows(pack, split)
-    inputs: Inputs = images_of(pack, "wbc", rows, device)
-    if encode:
-        assert isinstance(recipe, WbcPlus)
-        frozen = FrozenEncoder(encode, *(images_of(pack, size, rows, device) for size in ("prcc", "cam16")))
-        n_views = N_ORIENTATIONS if split and recipe.augment == "d4" else 1
-        n_seen = n_steps_per_epoch(recipe, len(rows)) * recipe.batch_size if split else len(rows)
-        outputs = cached(
-            frozen,
-            n_views=n_views,
-            n_uses=n_seen * recipe.epochs,
-            cache_gb=recipe.cache_gb,
-            scratch=pack.parent,
-        )
-        inputs = Concat(inputs, outputs)
-    return Part(inputs, labels_of(table, "wbc", device), len(rows))
+    parts = []
+    for part, share in (("train", split), ("val", None)):
+        rows, table = select_rows(packs / "cells" / part, share)
+        inputs = inputs_of(packs, part, names, rows, device)
+        parts.append(Part(inputs, labels_of(table, classes, device), len(rows)))
+    return parts[0], parts[1]

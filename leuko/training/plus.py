@@ -8,21 +8,36 @@ from typing import Any
 import pandas as pd
 import torch
 
-from leuko.core.classes import CLASSES
-from leuko.core.params import Params
+from leuko.core.params.augment import Augment
+from leuko.core.params.compute import Compute
+from leuko.core.params.group import Device, Group, Seed
+from leuko.core.params.labels import Classes, Split
+from leuko.core.params.wbc_plus import WbcPlus
 from leuko.evaluation.calibration import fit_temperature
 from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.plus import WbcPlusNet
 from leuko.models.tissue import Cam16Net
+from leuko.training.blood import blood_parts
 from leuko.training.device import to_device
 from leuko.training.loop import fit, predict
-from leuko.training.parts import blood_parts
 from leuko.training.resume import Checkpoint
 from leuko.training.tasks import Classification
 
 
+class Settings(Group):
+    """The settings that WBC+ and its control read."""
+
+    classes: Classes
+    device: Device
+    split: Split
+    seed: Seed
+    compute: Compute
+    augment: Augment
+    wbc_plus: WbcPlus
+
+
 def train_plus(
-    params: Params,
+    params: Settings,
     prcc: PrccAutoencoder,
     cam16: Cam16Net,
     packs: Path,
@@ -35,7 +50,7 @@ def train_plus(
     With one seed, the trained part starts from the same weights whatever the frozen networks are.
 
     Args:
-        params: all settings.
+        params: the settings.
         prcc: the autoencoder whose encoder is used.
         cam16: the tissue classifier.
         packs: the folder of the WBC packs.
@@ -47,16 +62,16 @@ def train_plus(
         The network, its configuration and its history.
     """
     torch.manual_seed(params.seed)
-    model = WbcPlusNet(prcc.encoder, cam16, len(CLASSES["wbc"])).eval()
+    model = WbcPlusNet(prcc.encoder, cam16, len(params.classes)).eval()
     to_device(model, device)
     recipe = params.wbc_plus
-    train, val = blood_parts(packs, params.split, device, recipe, model.encode)
-    task = Classification(model, train, val, turn=recipe.augment == "d4", compute=params.compute)
+    train, val = blood_parts(packs, params.split, params.classes, device, recipe, model.encode)
+    task = Classification(model, train, val, recipe=recipe, orientations=recipe.augment == "d4", compute=params.compute)
     history = fit(task, recipe, seed=params.seed, title="WBC+" if name == "plus" else name, checkpoint=checkpoint)
     config = {
         "network": "wbc_plus",
         "model": name,
-        "classes": CLASSES["wbc"],
+        "classes": params.classes,
         "size": params.augment.wbc_size,
         "prcc_size": params.augment.prcc_size,
         "cam16_size": params.augment.cam16_size,

@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import nn
 
 import leuko
-from leuko.core.files import write_bytes
-from leuko.core.params import Params
+from leuko.core.files import write_bytes, write_table
+from leuko.core.params.group import Group
+from leuko.models.store import save_left_out
 from leuko.training import distributed
 
 FOLDER = Path(".resume")
@@ -32,7 +34,7 @@ class Checkpoint:
 
     Args:
         path: the file.
-        key: of the settings, inputs and code; a state with another key is not taken up.
+        key: of the settings, inputs and code; a state with another key is ignored.
     """
 
     def __init__(self, path: Path, key: str) -> None:
@@ -55,12 +57,12 @@ class Checkpoint:
 
 
 @contextmanager
-def resumable(name: str, params: Params, device: torch.device, inputs: Sequence[Path]) -> Iterator[Checkpoint]:
+def resumable(name: str, params: Group, device: torch.device, inputs: Sequence[Path]) -> Iterator[Checkpoint]:
     """Give a training a checkpoint, which is removed when the block ends without an error.
 
     Args:
         name: of the training.
-        params: all settings.
+        params: the settings that it reads.
         device: where it computes.
         inputs: the files and folders that it reads.
 
@@ -71,6 +73,19 @@ def resumable(name: str, params: Params, device: torch.device, inputs: Sequence[
     yield checkpoint
     if distributed.is_rank_zero():
         checkpoint.path.unlink(missing_ok=True)
+
+
+def leave_out(reason: str, model: Path, history: Path) -> None:
+    """End a training that lacks its images: write a model file and a history that say so, and one line.
+
+    Args:
+        reason: in a few words.
+        model: the model's file.
+        history: of the training; it gets the columns that every history has, and no row.
+    """
+    save_left_out(model, reason)
+    write_table(history, pd.DataFrame(columns=["epoch", "lr", "train_loss", "val_loss", "best"]))
+    print(f"{model} is left out: {reason}.")
 
 
 def trainable_state_dict(model: nn.Module) -> State:
@@ -94,7 +109,7 @@ def trainable_state_dict(model: nn.Module) -> State:
     return {name: tensor.clone() for name, tensor in state.items() if name.rpartition(".")[0] in moving}
 
 
-def _key(params: Params, device: torch.device, inputs: Sequence[Path]) -> str:
+def _key(params: Group, device: torch.device, inputs: Sequence[Path]) -> str:
     """Hash all that shapes a training: settings, inputs, code, PyTorch, device, threads and processes."""
     digest = hashlib.sha256()
     digest.update(params.model_dump_json().encode())

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from pytorch_msssim import ssim
 from torch import Tensor, nn
 
-from leuko.core.params import Compute
+from leuko.core.params.compute import Compute
+from leuko.core.params.recipe import Recipe
 from leuko.training.device import autocast
 from leuko.training.inputs import N_ORIENTATIONS, Inputs
+from leuko.training.recipe import class_weights
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,46 @@ class Part:
     n_images: int
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Training images, and how each is shown.
+
+    Attributes:
+        rows: shape (image,): which images of the part, on the device.
+        orientations: shape (image,), 0 to 7; none for all as they are.
+        augmented: shape (image, ...): what an augmentation drew for them; none for no change.
+    """
+
+    rows: Tensor
+    orientations: Tensor | None = None
+    augmented: Tensor | None = None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Apply a function to all tensors."""
+        return Batch(
+            change(self.rows),
+            None if self.orientations is None else change(self.orientations),
+            None if self.augmented is None else change(self.augmented),
+        )
+
+    def split(self, size: int) -> list[Batch]:
+        """Divide into batches of at most so many images."""
+        starts = range(0, len(self.rows), size)
+        return [self.map(lambda tensor, start=start: tensor[start : start + size]) for start in starts]  # type: ignore[misc]
+
+
+class Augmentation(Protocol):
+    """Random changes of training images: drawn for a whole batch, applied to any part of it."""
+
+    def draw(self, n_images: int, rng: torch.Generator) -> Tensor:
+        """Draw what is done to each image, shape (image, ...), on the CPU."""
+        ...
+
+    def __call__(self, inputs: tuple[Tensor, ...], drawn: Tensor) -> tuple[Tensor, ...]:
+        """Change the inputs of some images by what was drawn for them."""
+        ...
+
+
 class Task(ABC):
     """A network, its images and its aim.
 
@@ -37,7 +81,8 @@ class Task(ABC):
         model: the network, on its device.
         train: the training images.
         val: the validation images.
-        turn: whether training images are laid at random, in one of eight views.
+        orientations: whether each training image is shown in one of its eight orientations, drawn at random.
+        augmentation: further random changes of the training images.
         compute: how to compute; none for single precision, layer by layer.
     """
 
@@ -45,14 +90,22 @@ class Task(ABC):
     monitor: tuple[str, ...] = ()
     """The columns of the history whose largest values, compared in order, mark the epoch that is kept; epochs equal
     in all of them are told apart by `val_loss`."""
-    portion: int | None = None
+    micro_batch: int | None = None
     """How many images of a training batch a CPU takes at a time, the gradients adding up; none for all at once, which
     batch norm needs. A GPU takes all in any case."""
 
     def __init__(
-        self, model: nn.Module, train: Part, val: Part, *, turn: bool = False, compute: Compute | None = None
+        self,
+        model: nn.Module,
+        train: Part,
+        val: Part,
+        *,
+        orientations: bool = False,
+        augmentation: Augmentation | None = None,
+        compute: Compute | None = None,
     ) -> None:
-        self.model, self.train, self.val, self.turn = model, train, val, turn
+        self.model, self.train, self.val = model, train, val
+        self.orientations, self.augmentation = orientations, augmentation
         self.precision = compute.precision if compute else "float32"
         if compute and compute.compile:
             model.compile()
@@ -62,29 +115,41 @@ class Task(ABC):
         """Where the network is."""
         return next(self.model.parameters()).device
 
-    def portions(self, batch: Tensor) -> tuple[Tensor, ...]:
-        """Divide what is known of a batch, dimension 0 being the image, into what is computed at a time."""
-        return batch.split(self.portion) if self.portion and self.device.type == "cpu" else (batch,)
+    def draw(self, rows: Tensor, rng: torch.Generator) -> Batch:
+        """Draw how training images are shown.
 
-    def draw_views(self, n_images: int, rng: torch.Generator) -> Tensor | None:
-        """Views for a training batch, or none if images are used as they are."""
-        return torch.randint(N_ORIENTATIONS, (n_images,), generator=rng).to(self.device) if self.turn else None
+        Args:
+            rows: shape (image,): which images, on the CPU.
+            rng: source of chance.
 
-    def outputs(self, part: Part, rows: Tensor, views: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        Returns:
+            A batch on the device.
+        """
+        orientations = torch.randint(N_ORIENTATIONS, (len(rows),), generator=rng) if self.orientations else None
+        augmented = self.augmentation.draw(len(rows), rng) if self.augmentation else None
+        return Batch(rows, orientations, augmented).map(lambda tensor: tensor.to(self.device))
+
+    def micro_batches(self, batch: Batch) -> list[Batch]:
+        """Divide a batch into what is computed at a time."""
+        return batch.split(self.micro_batch) if self.micro_batch and self.device.type == "cpu" else [batch]
+
+    def outputs(self, part: Part, batch: Batch) -> tuple[Tensor, Tensor]:
         """Run the network.
 
         Args:
             part: whose images.
-            rows: shape (image,): which of them, on the device.
-            views: how they are laid.
+            batch: which of them, and how they are shown.
 
         Returns:
             The network's outputs in single precision, and what they should be.
         """
-        inputs = part.inputs(rows, views)
+        inputs = part.inputs(batch.rows, batch.orientations)
+        if batch.augmented is not None:
+            assert self.augmentation
+            inputs = self.augmentation(inputs, batch.augmented)
         with autocast(self.device, self.precision):
             outputs: Tensor = self.model(*inputs)
-        return outputs.float(), self.targets(part, rows, inputs)
+        return outputs.float(), self.targets(part, batch.rows, inputs)
 
     @abstractmethod
     def targets(self, part: Part, rows: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
@@ -92,7 +157,11 @@ class Task(ABC):
 
     @abstractmethod
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss of every image, shape (image,)."""
+        """The loss of every image, shape (image,), by which validation judges."""
+
+    def training_losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of every image, shape (image,), that training makes small: that of validation, unless overridden."""
+        return self.losses(outputs, targets)
 
     @abstractmethod
     def scores(self, outputs: Tensor, targets: Tensor, losses: Tensor) -> Tensor:
@@ -104,10 +173,34 @@ class Task(ABC):
 
 
 class Classification(Task):
-    """Tell classes apart: cross entropy; the best epoch has the highest balanced accuracy, then the lowest loss."""
+    """Tell classes apart: cross entropy; the best epoch has the highest balanced accuracy, then the lowest loss.
+
+    Args:
+        model: as for any task, like the arguments not named here.
+        train: likewise.
+        val: likewise.
+        recipe: for what it adds to the training loss: label smoothing and weights of the classes.
+        orientations: likewise.
+        augmentation: likewise.
+        compute: likewise.
+    """
 
     score_name = "accuracy"
     monitor = ("val_balanced_accuracy",)
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: Part,
+        val: Part,
+        *,
+        recipe: Recipe | None = None,
+        orientations: bool = False,
+        augmentation: Augmentation | None = None,
+        compute: Compute | None = None,
+    ) -> None:
+        super().__init__(model, train, val, orientations=orientations, augmentation=augmentation, compute=compute)
+        self.recipe = recipe
 
     def targets(self, part: Part, rows: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         """The classes' numbers."""
@@ -116,6 +209,15 @@ class Classification(Task):
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Cross entropy."""
         return F.cross_entropy(outputs, targets, reduction="none")
+
+    def training_losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross entropy with the recipe's label smoothing and class weights."""
+        if self.recipe is None:
+            return self.losses(outputs, targets)
+        losses = F.cross_entropy(outputs, targets, reduction="none", label_smoothing=self.recipe.label_smoothing)
+        if self.recipe.class_weights:
+            losses = losses * class_weights(self.train.labels, outputs.shape[1], self.recipe.class_weights)[targets]
+        return losses
 
     def scores(self, outputs: Tensor, targets: Tensor, losses: Tensor) -> Tensor:
         """1 where the class is right."""
@@ -133,7 +235,7 @@ class Reconstruction(Task):
     score_name = "ssim"
     data_range = 1.0
     # The network has no batch norm; its 16 images of 512 x 512 at once would take three times the memory.
-    portion = 4
+    micro_batch = 4
 
     def targets(self, part: Part, rows: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         """The images themselves."""

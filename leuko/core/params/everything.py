@@ -12,8 +12,9 @@ from leuko.core.params.cam16 import Cam16
 from leuko.core.params.compute import Compute
 from leuko.core.params.demo import Demo
 from leuko.core.params.evaluate import Evaluate
-from leuko.core.params.group import Classes, Device, Group, Seed, Split, Text
+from leuko.core.params.group import Device, Group, Seed, Text
 from leuko.core.params.ingest import Ingest
+from leuko.core.params.labels import Classes, Split
 from leuko.core.params.measure import Measure
 from leuko.core.params.prcc import Prcc
 from leuko.core.params.prepare_masks import PrepareMasks

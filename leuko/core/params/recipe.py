@@ -28,7 +28,7 @@ class Recipe(Group):
         class_weights: the training loss weighs a class by its number of images to the power of minus this; 0 is off,
             1 gives every class the same weight in all.
         balanced_sampling: the same for how often images are drawn, in place of passes over all of them.
-        ema: decay of an exponential moving average of the weights, which is validated and kept in their place; 0 is off.
+        ema: decay of an exponential moving average of the weights, validated and kept in their place; 0 is off.
         encoder_lr: factor for the learning rate of a pre-trained encoder.
         decay: which parameters the weight decay is for: `all`, or `weights`, which spares biases and normalisation.
         select: the epoch whose weights are kept: the `best` on validation, or the `last`.

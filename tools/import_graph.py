@@ -14,10 +14,12 @@ PACKAGES = ("leuko", "stages")
 def stages_of(root: Path) -> dict[str, dict[str, Any]]:
     """The stages that run a module, by name, as dvc.yaml holds them."""
     content = yaml.safe_load((root / "dvc.yaml").read_text())
-    return {name: stage for name, stage in content["stages"].items() if module_of(stage)}
+    stages = {name: stage.get("do", stage) for name, stage in content["stages"].items()}
+    return {name: stage for name, stage in stages.items() if module_of(stage)}
 
 
 def module_of(stage: dict[str, Any]) -> str | None:
+    """The module that a stage's command runs."""
     found = re.search(r"-m (\S+)", stage["cmd"])
     return found[1] if found else None
 
@@ -47,7 +49,29 @@ def check(root: Path, name: str) -> list[str]:
     ]
 
 
+def code_dependencies(root: Path, name: str) -> list[str]:
+    """What a stage depends on of the code: folders of which all is imported, and single files of the others.
+
+    Args:
+        root: the folder of dvc.yaml.
+        name: the stage.
+
+    Returns:
+        Paths relative to the root, sorted.
+    """
+    module = str(module_of(stages_of(root)[name]))
+    needed = {path for path in follow(root, module) if has_code(path)}
+    whole: set[Path] = set()
+    for folder in sorted({parent for path in needed for parent in path.parents if parent.is_relative_to(root)}):
+        inside = {path for path in folder.rglob("*.py") if has_code(path)}
+        if folder.parent != root and folder != root and inside <= needed and len(inside) > 1:
+            whole.add(folder)
+    kept = {path for path in needed | whole if not any(folder in path.parents for folder in whole)}
+    return sorted(path.relative_to(root).as_posix() for path in kept)
+
+
 def is_code(root: Path, dep: str) -> bool:
+    """Whether a dependency is code: a module or a folder of modules."""
     return Path(dep).suffix == ".py" or any((root / dep).rglob("*.py"))
 
 
@@ -81,6 +105,7 @@ def follow(root: Path, module: str) -> set[Path]:
 
 
 def file_of(root: Path, module: str) -> Path | None:
+    """The file of a module, if it is a local one."""
     base = root.joinpath(*module.split("."))
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 

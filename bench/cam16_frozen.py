@@ -53,7 +53,9 @@ def ours(files: Sequence[Path], side: int) -> Work:
         rows = pd.DataFrame({"class": "", "subset": 0, "path": [file.name for file in files], "source": ""})
         write_pack(folder, rows, files, [[Pose()]] * len(files), {"cam16": side}, "packing")
         images = images_of(folder, "cam16", np.arange(len(files)), device)
-        part = Part(FeatureCache(FrozenEncoder(features, images), n_views=1), torch.arange(len(files)) % 2, len(files))
+        part = Part(
+            FeatureCache(FrozenEncoder(features, images), n_orientations=1), torch.arange(len(files)) % 2, len(files)
+        )
         task = Classification(nn.Sequential(model.bottleneck, model.head), part, part)
         fit(task, published().cam16, seed=0, title="CAM16")
 

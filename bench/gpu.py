@@ -34,7 +34,7 @@ def main() -> None:
     device = set_up("cuda", published().compute, 0)
     bandwidth = _bandwidth(device)
     print(f"{torch.cuda.get_device_name()}, copying at {bandwidth / 1e9:.0f} GB/s\n")
-    plus = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True))
+    plus = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), 5)
     images = torch.rand(BATCH, 3, 256, 256, device=device).contiguous(memory_format=torch.channels_last)
     large = torch.rand(BATCH, 3, 512, 512, device=device).contiguous(memory_format=torch.channels_last)
     latents = torch.rand(BATCH, 128, 64, 64, device=device).half().contiguous(memory_format=torch.channels_last)

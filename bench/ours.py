@@ -8,9 +8,11 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from leuko.core.params import Params, load_params
+from leuko.core.params.everything import Params
+from leuko.core.params.reading import load_params
 from leuko.training.device import set_up, to_device
-from leuko.training.loop import make_optimizer, make_schedule, train_one_epoch
+from leuko.training.loop import train_one_epoch
+from leuko.training.recipe import make_optimizer, make_schedule
 from leuko.training.tasks import Classification, Part
 
 N_STEPS = 100_000
@@ -19,7 +21,7 @@ N_STEPS = 100_000
 
 def published() -> Params:
     """The settings of the published study."""
-    return load_params(Path(__file__).parents[1] / "presets/reference.yaml")
+    return load_params(Params, Path(__file__).parents[1] / "presets/reference.yaml")
 
 
 def cpu() -> torch.device:
@@ -45,4 +47,4 @@ class Trainer:
     def epoch(self) -> None:
         """Train on every image once."""
         with tqdm(disable=True) as bar:
-            train_one_epoch(self.task, self.recipe, self.optimizer, self.schedule, self.rng, bar)
+            train_one_epoch(self.task, self.recipe, self.optimizer, self.schedule, None, self.rng, bar)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from leuko.models.resnet import ResNet18
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset
+from torchvision.models import resnet18
 
 
 class Photographs(Dataset[tuple[list[Tensor], int]]):
@@ -72,6 +72,13 @@ class Base(nn.Module):
         return logits
 
 
+def _resnet18() -> nn.Module:
+    """Torchvision's ResNet-18 up to its features."""
+    network: nn.Module = resnet18()
+    network.fc = nn.Identity()
+    return network
+
+
 def _funnel() -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(512, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(),
@@ -84,7 +91,7 @@ class Tissue(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.backbone = ResNet18().requires_grad_(False)
+        self.backbone = _resnet18().requires_grad_(False)
         self.bottleneck = _funnel()
         self.classify = nn.Linear(5, 2)
 
@@ -108,7 +115,7 @@ class Plus(nn.Module):
             nn.ConvTranspose2d(128, 64, 2, 2), nn.ReLU(), nn.ConvTranspose2d(64, 32, 2, 2), nn.ReLU(),
             nn.ConvTranspose2d(32, 3, 2, 2), nn.Sigmoid(),
         )  # fmt: skip
-        self.tissue = nn.Sequential(ResNet18(), _funnel())
+        self.tissue = nn.Sequential(_resnet18(), _funnel())
         for frozen in (self.encoder, self.decoder, self.tissue):
             frozen.requires_grad_(False)
         layers: list[nn.Module] = []

@@ -64,7 +64,7 @@ def once(files: Sequence[Path], quick: bool) -> Work:
 
 def network() -> WbcPlusNet:
     """WBC+ around networks that were never trained, as a stage sets it up."""
-    model = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True)).eval()
+    model = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), 5).eval()
     to_device(model, cpu())
     return model
 

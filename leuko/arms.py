@@ -1,16 +1,16 @@
 """The arms of the comparison, and the gains between them: the one table that all that lists arms reads.
 
-An arm is one way to train a classifier on the same labels, scored on the same test images. There are three families:
+An arm is one way to train a classifier on the same labels, scored on the same test images. There are two families:
 
 | family | arms | stages |
 |---|---|---|
 | published | `base`, `control`, `plus`: the study's networks | one each |
-| transfer | one per entry of the setting `transfer`: one encoder, different starts | `pretrain@`, `finetune@` |
-| features | `<entry>-probe`, `morphology`, `<entry>+morphology`: a classifier on frozen features | `probe` |
+| transfer | one per entry of the setting `transfer`: one encoder, different starting points | `finetune@` |
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Literal
 
 from leuko.core.params.transfer import Start
 
-Family = Literal["published", "transfer", "features"]
+Family = Literal["published", "transfer"]
 
 PREDICTIONS = Path("plots/predictions")
 
@@ -44,8 +44,7 @@ class Arm:
         family: which stages make it.
         model: the file of its trained network.
         look: how its line is drawn.
-        history: the file of its training's history; none if nothing is trained step by step.
-        tissue: whether it needs the tissue sets.
+        history: the file of its training's history.
     """
 
     key: str
@@ -55,8 +54,7 @@ class Arm:
     family: Family
     model: Path
     look: Look
-    history: Path | None = None
-    tissue: bool = False
+    history: Path
 
     @property
     def predictions(self) -> Path:
@@ -94,7 +92,6 @@ PUBLISHED = (
         Path("models/control.safetensors"),
         Look("#767676", "s", ":"),
         Path("plots/history/control.csv"),
-        tissue=True,
     ),
     Arm(
         "plus",
@@ -106,28 +103,18 @@ PUBLISHED = (
         Path("models/wbc_plus.safetensors"),
         Look("#D55E00", "^", "-"),
         Path("plots/history/wbc_plus.csv"),
-        tissue=True,
     ),
 )
 
-_LOOKS = {
-    "scratch": Look("#56B4E9", "v", "--"),
-    "tissue": Look("#CC79A7", "D", "-"),
-    "blood": Look("#B2182B", "P", "-"),
-}
-_FURTHER_LOOKS = (
-    Look("#F0A500", "X", "-"),
-    Look("#5E3C99", "<", "--"),
-    Look("#1B9E77", ">", ":"),
-    Look("#A6761D", "p", "-."),
+_LOOKS = (
+    Look("#009E73", "v", "--"),
+    Look("#CC79A7", "D", "-"),
+    Look("#56B4E9", "P", ":"),
+    Look("#E69F00", "X", "-."),
+    Look("#000000", "*", "--"),
 )
 
-MEANINGS = {
-    "scratch": "An encoder of nucleus-centred crops from random weights, fine-tuned on the labels.",
-    "tissue": "The same encoder, pre-trained on nuclei of the tissue images, fine-tuned on the labels.",
-    "blood": "The same encoder, pre-trained on all blood training images without their labels, then fine-tuned.",
-    "multitask": "The same encoder from random weights, which learns classes and descriptors together.",
-}
+_MEANINGS = {"scratch": "A residual encoder with global average pooling, trained from random weights."}
 """What the arms of the default settings are; others are described by their settings."""
 
 
@@ -138,61 +125,24 @@ def arms(transfer: Mapping[str, Start]) -> tuple[Arm, ...]:
         transfer: the setting `transfer`, by name.
 
     Returns:
-        The published family, then for each entry its fine-tuned network and its frozen one, then the descriptors.
+        The published family, then an arm for each entry of `transfer`.
     """
-    fine_tuned, frozen, joined = [], [], []
-    further = iter(_FURTHER_LOOKS * (1 + len(transfer)))
-    for name, entry in transfer.items():
-        look = _LOOKS.get(name) or next(further)
-        tissue = entry.images == "tissue"
-        meaning = MEANINGS.get(name) or f"The encoder {name} ({_described(entry)}), fine-tuned on the labels."
-        fine_tuned.append(
-            Arm(
-                name,
-                name,
-                name,
-                meaning,
-                "transfer",
-                Path(f"models/transfer/{name}.safetensors"),
-                look,
-                Path(f"plots/history/transfer/{name}.csv"),
-                tissue,
-            )
-        )
-        frozen.append(
-            Arm(
-                f"{name}-probe",
-                f"{name}, frozen",
-                f"{name}, frozen",
-                f"A classifier on the features of the encoder {name}, which stays as it was before the labels.",
-                "features",
-                Path(f"models/probes/{name}-probe.safetensors"),
-                Look(look.color, look.marker, ":"),
-                tissue=tissue,
-            )
-        )
-        if name == "blood":
-            joined.append(
-                Arm(
-                    f"{name}+morphology",
-                    f"{name} + morphology",
-                    f"{name} with morphology",
-                    f"A classifier on the features of the encoder {name} and the descriptors, side by side.",
-                    "features",
-                    Path(f"models/probes/{name}+morphology.safetensors"),
-                    Look("#000000", "*", "-"),
-                )
-            )
-    morphology = Arm(
-        "morphology",
-        "morphology",
-        "morphology",
-        "A classifier on about a hundred named measurements of nucleus and cell, no network.",
-        "features",
-        Path("models/probes/morphology.safetensors"),
-        Look("#009E73", "h", "--"),
+    return (*PUBLISHED, *map(_transfer_arm, transfer, transfer.values(), itertools.cycle(_LOOKS)))
+
+
+def _transfer_arm(name: str, start: Start, look: Look) -> Arm:
+    """The arm of an encoder that starts from somewhere."""
+    described = f"The encoder {start.network}, fine-tuned from these weights: {start.weights}."
+    return Arm(
+        name,
+        name,
+        name,
+        _MEANINGS.get(name, described),
+        "transfer",
+        Path(f"models/transfer/{name}.safetensors"),
+        look,
+        Path(f"plots/history/transfer/{name}.csv"),
     )
-    return (*PUBLISHED, *fine_tuned, *frozen, morphology, *joined)
 
 
 def gains(present: Sequence[Arm]) -> tuple[GainOf, ...]:
@@ -205,18 +155,5 @@ _GAINS = (
     GainOf("gain", "plus", "base", "Is WBC+ better than base?"),
     GainOf("gain_pretraining", "plus", "control", "Is it the pre-training?"),
     GainOf("gain_size", "control", "base", "Is it size?"),
-    GainOf("gain_tissue", "tissue", "scratch", "Is pre-training on tissue worth something?"),
-    GainOf("gain_blood", "blood", "scratch", "Is pre-training on unlabelled blood cells worth something?"),
-    GainOf("gain_images", "blood", "tissue", "Are blood cells worth more than tissue?"),
-    GainOf("gain_tissue_frozen", "tissue-probe", "scratch-probe", "And with the encoder frozen, tissue?"),
-    GainOf("gain_blood_frozen", "blood-probe", "scratch-probe", "And with the encoder frozen, blood cells?"),
-    GainOf("gain_images_frozen", "blood-probe", "tissue-probe", "And with the encoder frozen, blood over tissue?"),
-    GainOf("gain_measuring", "morphology", "scratch", "Is measuring better than learning from scratch?"),
-    GainOf("gain_both", "blood+morphology", "morphology", "Does the encoder add to measuring?"),
-    GainOf("gain_multitask", "multitask", "scratch", "Is learning the descriptors beside the classes worth something?"),
+    GainOf("gain_encoder", "scratch", "base", "Is the residual encoder better than base?"),
 )
-
-
-def _described(entry: Start) -> str:
-    """An entry's settings, for readers."""
-    return ", ".join(f"{key} {value}" for key, value in entry.model_dump().items())

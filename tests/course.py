@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from leuko.core.classes import CLASSES, SUBSETS
+from leuko.core.classes import SUBSETS, TISSUE_CLASSES
 from leuko.data.manifest import survey_data
 
-WBC, CAM16 = CLASSES["wbc"], CLASSES["cam16"]
+WBC = ("Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil")
+CAM16 = TISSUE_CLASSES
 SIDE = 16
 CAM16_FOLDER = Path("CAM16_100cls_10mask")
 
@@ -108,6 +109,6 @@ def draw_course(root: Path, **options) -> Path:
 
 def make_manifest(root: Path, **options) -> pd.DataFrame:
     """The manifest of a data root that must be without problems."""
-    survey = survey_data(root, **options)
+    survey = survey_data(root, **{"classes": WBC, "synonyms": {}} | options)
     survey.problems.raise_if_any(root)
     return survey.manifest

@@ -83,7 +83,7 @@ banks = [FeatureCache(frozen, 8), FeatureCache(frozen, 1, Path())]
 n_for_banks = n_encoded - 2  # one image was for the shapes, of either
 # The first process has no room for it: then neither keeps anything, instead of one waiting for the other.
 room = 0 if distributed.is_rank_zero() else 1
-live = cached(frozen, n_views=1, n_uses=100, cache_gb=room, scratch=Path("missing"))
+live = cached(frozen, n_orientations=1, n_uses=100, cache_gb=room, scratch=Path("missing"))
 assert live is frozen
 rank = int(distributed.chunk(torch.arange(distributed.world_size())))
 torch.save([n_for_banks, *(part for bank in banks for part in bank.outputs)], f"{rank}.pt")

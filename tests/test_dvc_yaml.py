@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from leuko.core.params import Params
+from leuko.core.params.everything import Params
 from tests.conftest import REPOSITORY
 from tools.import_graph import check, file_of, follow, module_of, settings_read, stages_of
 

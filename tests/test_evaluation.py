@@ -17,7 +17,6 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from leuko.core.classes import CLASSES
 from leuko.core.errors import LeukoError
 from leuko.evaluation.calibration import HIGHEST, LOWEST, apply_temperature, expected_calibration_error, fit_temperature
 from leuko.evaluation.scores import HEADLINE, score
@@ -27,6 +26,7 @@ from leuko.models.plus import WbcPlusNet
 from leuko.models.store import load_config, save_model
 from leuko.models.tissue import Cam16Net
 from tests.conftest import run_stage, write_settings
+from tests.course import WBC
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -145,7 +145,7 @@ def evaluated(project, tmp_path):
     rows["class"] = rows["class"].replace("Basophil", "Neutrophil")
     rows.to_csv(test / "rows.csv", index=False)
     torch.manual_seed(0)
-    config = {"classes": CLASSES["wbc"], "size": 32, "split": 100, "seed": 0, "temperature": 2.0}
+    config = {"classes": WBC, "size": 32, "split": 100, "seed": 0, "temperature": 2.0}
     save_model(tmp_path / "models/wbc.safetensors", WbcNet(5), {"network": "wbc", "model": "base", **config})
     plus = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), 5)
     for file, name in (("control", "control"), ("wbc_plus", "plus")):

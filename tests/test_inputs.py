@@ -108,19 +108,19 @@ def test_a_bank_gives_exactly_what_was_computed(tmp_path_factory, in_file, rows,
     rows, views = torch.tensor(rows), torch.tensor(views[: len(rows)])
     scratch = tmp_path_factory.getbasetemp() if in_file else None
     every, plain = FeatureCache(direct, N_ORIENTATIONS, scratch), FeatureCache(direct, 1, scratch)
-    for kept, given_views in ((every, views), (every, None), (plain, None)):
-        for part, expected in zip(kept(rows, given_views), direct(rows, given_views), strict=True):
+    for kept, given_orientations in ((every, views), (every, None), (plain, None)):
+        for part, expected in zip(kept(rows, given_orientations), direct(rows, given_orientations), strict=True):
             assert torch.equal(part, expected)
 
 
-@pytest.mark.parametrize("n_views", [1, N_ORIENTATIONS])
+@pytest.mark.parametrize("n_orientations", [1, N_ORIENTATIONS])
 @pytest.mark.parametrize("in_file", [False, True])
-def test_a_bank_of_the_real_networks_agrees_but_for_half_precision(frozen, tmp_path, n_views, in_file):
+def test_a_bank_of_the_real_networks_agrees_but_for_half_precision(frozen, tmp_path, n_orientations, in_file):
     # Convolutions of 16 images add in another order than those of a few, so a rounding to half precision may differ
     # in the last of its 11 bits.
-    bank = FeatureCache(frozen, n_views, tmp_path if in_file else None)
+    bank = FeatureCache(frozen, n_orientations, tmp_path if in_file else None)
     rows = torch.tensor([18, 0, 7, 7, 16])
-    views = torch.tensor([5, 0, 3, 7, 1]) if n_views > 1 else None
+    views = torch.tensor([5, 0, 3, 7, 1]) if n_orientations > 1 else None
     for part, expected in zip(bank(rows, views), frozen(rows, views), strict=True):
         assert part.dtype == torch.float16
         assert part.shape == expected.shape
@@ -145,7 +145,7 @@ N_BYTES = 2 * (128 * 8 * 8 + 5)  # of the two outputs for one image, in half pre
 
 
 @pytest.mark.parametrize(
-    ("n_views", "n_uses", "cache_gb", "kind"),
+    ("n_orientations", "n_uses", "cache_gb", "kind"),
     [
         (1, 19, 1.0, "memory"),
         (1, 18, 1.0, "live"),  # computing each image once is more than is asked for
@@ -159,8 +159,8 @@ N_BYTES = 2 * (128 * 8 * 8 + 5)  # of the two outputs for one image, in half pre
         (1, 18, 0.0, "live"),
     ],
 )
-def test_outputs_are_kept_where_they_fit_and_it_saves_work(frozen, tmp_path, n_views, n_uses, cache_gb, kind):
-    chosen = cached(frozen, n_views=n_views, n_uses=n_uses, cache_gb=cache_gb, scratch=tmp_path)
+def test_outputs_are_kept_where_they_fit_and_it_saves_work(frozen, tmp_path, n_orientations, n_uses, cache_gb, kind):
+    chosen = cached(frozen, n_orientations=n_orientations, n_uses=n_uses, cache_gb=cache_gb, scratch=tmp_path)
     assert kind_of(chosen) == kind
     assert kind != "live" or chosen is frozen
 
@@ -177,7 +177,7 @@ def test_a_scratch_file_has_no_name_that_could_be_left_behind(frozen, tmp_path):
 
 def test_without_room_on_the_disk_outputs_are_computed_anew(frozen, tmp_path, monkeypatch):
     def chosen(scratch) -> FrozenEncoder | FeatureCache:
-        return cached(frozen, n_views=1, n_uses=1000, cache_gb=0, scratch=scratch)
+        return cached(frozen, n_orientations=1, n_uses=1000, cache_gb=0, scratch=scratch)
 
     def full(*_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

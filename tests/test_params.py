@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from leuko.core.errors import LeukoError
-from leuko.core.params import load_params
+from leuko.core.params.everything import Params
+from leuko.core.params.reading import load_params
 from tests.conftest import REPOSITORY, tiny_settings, write_settings
 
 COMPLETE = [REPOSITORY / "params.yaml", *sorted((REPOSITORY / "presets").glob("*.yaml"))]
@@ -14,19 +15,19 @@ def refusal(tmp_path, content) -> str:
     path = tmp_path / "params.yaml"
     path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
     with pytest.raises(LeukoError) as caught:
-        load_params(path)
+        load_params(Params, path)
     assert str(path) in str(caught.value)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("path", COMPLETE, ids=lambda path: path.name)
 def test_the_repositorys_settings_load(path):
-    params = load_params(path)
+    params = load_params(Params, path)
     assert params.model_dump(mode="json") == yaml.safe_load(path.read_text())
 
 
 def test_settings_cannot_be_changed_after_loading(tmp_path):
-    params = load_params(write_settings(tmp_path))
+    params = load_params(Params, write_settings(tmp_path))
     with pytest.raises(ValueError, match="frozen"):
         params.split = 1
     with pytest.raises(ValueError, match="frozen"):
@@ -174,10 +175,10 @@ def test_broken_yaml_is_refused(tmp_path, content):
 
 def test_a_missing_file_and_one_that_is_not_text_are_refused(tmp_path):
     with pytest.raises(LeukoError, match="cannot be read"):
-        load_params(tmp_path / "params.yaml")
+        load_params(Params, tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(LeukoError, match="cannot be read"):
-        load_params(tmp_path / "params.yaml")
+        load_params(Params, tmp_path / "params.yaml")
 
 
 def test_numbers_that_yaml_reads_as_text_become_numbers(tmp_path):
@@ -186,7 +187,7 @@ def test_numbers_that_yaml_reads_as_text_become_numbers(tmp_path):
     text = yaml.safe_dump(tiny_settings()).replace("lr: 0.003", "lr: 1e-06").replace("epochs: 2", "epochs: '3'")
     assert yaml.safe_load(text)["wbc"]["lr"] == "1e-06"
     path.write_text(text)
-    params = load_params(path)
+    params = load_params(Params, path)
     assert (params.wbc.lr, params.cam16.lr, params.prcc.epochs) == (1e-6, 1e-6, 3)
 
 

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, precision_score, recall_score
 
-from leuko.core.classes import CLASSES
 from leuko.evaluation.scores import score
+from tests.course import WBC
 
-NAMES = CLASSES["wbc"]
+NAMES = WBC
 
 
 def test_a_hand_worked_example():

@@ -18,9 +18,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from leuko.arms import PUBLISHED
 from leuko.core.classes import SUBSETS
 from leuko.evaluation.scores import HEADLINE
-from leuko.study.cells import MODELS, ORIGIN, RESULTS, Cell
+from leuko.study.cells import ORIGIN, RESULTS, Cell
 from tests.conftest import REPOSITORY, TINY, write_settings
 from tests.course import draw_course, make_manifest
 
@@ -72,7 +73,7 @@ else:
         scores[model] = dict.fromkeys(keys, chance.random()) | {"temperature": 1.0}
         per_class = dict.fromkeys(("precision", "recall", "f1"), chance.random()) | {"images": 10}
         scores[model]["classes"] = dict.fromkeys(classes, per_class)
-    write("metrics/comparison.json", json.dumps(scores))
+    write("metrics/comparison.json", json.dumps({"arms": scores, "gains": {}, "left_out": {}}))
     write("metrics/metrics.json", json.dumps(scores["plus"]))
 '''
 
@@ -111,7 +112,7 @@ PIPELINE = {
             deps=("data/manifest.csv", "metrics/prcc.json", "metrics/cam16.json"),
             params=["split", "seed", "wbc"],
             outs=[
-                *(f"plots/predictions/{model}.csv" for model in MODELS),
+                "plots/predictions",
                 *(f"plots/history/{name}.csv" for name in ("wbc", "control", "wbc_plus")),
             ],
             metrics=["metrics/metrics.json", "metrics/comparison.json"],
@@ -265,10 +266,10 @@ def test_a_study_runs_fails_goes_on_and_notices_what_changed(workspace):
     assert list(table.columns) == ["split", "seed", "model", *HEADLINE]
     for split, part in summary.items():
         assert (part["seeds"], part["images"]) == ([0, 1], 50)
-        for model in MODELS:
+        for model in (arm.key for arm in PUBLISHED):
             scores = table[(table["split"] == int(split)) & (table["model"] == model)]["accuracy"]
-            assert part["models"][model]["mean"]["accuracy"] == pytest.approx(scores.mean(), rel=1e-5)
-            assert part["models"][model]["std"]["accuracy"] == pytest.approx(scores.std(), rel=1e-4)
+            assert part["arms"][model]["mean"]["accuracy"] == pytest.approx(scores.mean(), rel=1e-5)
+            assert part["arms"][model]["std"]["accuracy"] == pytest.approx(scores.std(), rel=1e-4)
         gain = part["gains"]["gain"]
         assert 0 < gain["interval"]["accuracy"]["low"] < gain["accuracy"] < gain["interval"]["accuracy"]["high"]
         assert gain["interval"]["accuracy"]["p"] <= gain["interval"]["accuracy"]["p_holm"] <= 0.05
@@ -276,7 +277,7 @@ def test_a_study_runs_fails_goes_on_and_notices_what_changed(workspace):
 
     # Nothing is left to do, and lost files come back from the experiment.
     shutil.rmtree(workspace.folder / "study/cells/split1-seed0")
-    (workspace.folder / "study/cells/split1-seed1/base.csv").unlink()
+    (workspace.folder / "study/cells/split1-seed1/comparison.json").unlink()
     assert "4 of 4 cells are there" in workspace.study("--splits", "1", "10", "--seeds", "2")
     assert len(workspace.calls("evaluate")) == 5
     assert json.loads((workspace.folder / "study/summary.json").read_text())["splits"] == summary
@@ -395,9 +396,10 @@ def test_a_cell_of_the_real_pipeline(tmp_path):
     folder = workspace.folder / "study/cells/split1-seed1"
     settings = yaml.safe_load((folder / "params.yaml").read_text())
     assert (settings["split"], settings["seed"], settings["data_root"]) == (1, 1, "data/demo")
-    comparison = json.loads((folder / "comparison.json").read_text())
-    for model in MODELS:
-        table = pd.read_csv(folder / f"{model}.csv")
+    comparison = json.loads((folder / "comparison.json").read_text())["arms"]
+    assert {"base", "control", "plus", "scratch"} == comparison.keys()
+    for model in comparison:
+        table = pd.read_csv(folder / f"predictions/{model}.csv")
         assert comparison[model]["accuracy"] == pytest.approx(np.mean(table["actual"] == table["predicted"]))
     # What all cells share was trained before, in the preparation.
     log = (workspace.folder / "study/logs/split1-seed1.log").read_text()

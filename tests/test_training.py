@@ -16,30 +16,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from leuko.core.classes import CLASSES
 from leuko.core.errors import LeukoError
-from leuko.core.params import Compute, Recipe, load_params
+from leuko.core.params.compute import Compute
+from leuko.core.params.everything import Params
+from leuko.core.params.reading import load_params
+from leuko.core.params.recipe import Recipe
 from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.base import conv_block, pool_to
 from leuko.models.build import load_model
 from leuko.models.plus import WbcPlusNet
 from leuko.models.tissue import Cam16Net
+from leuko.training import distributed
+from leuko.training.blood import blood_parts
 from leuko.training.device import set_up
 from leuko.training.inputs import FeatureCache, FrozenEncoder, Images
-from leuko.training.loop import (
-    batches,
-    clip_gradients,
-    fit,
-    make_optimizer,
-    make_schedule,
-    n_steps_per_epoch,
-    validate,
-)
-from leuko.training.parts import blood_parts
+from leuko.training.loop import fit, validate
 from leuko.training.plus import train_plus
+from leuko.training.recipe import batches, clip_gradients, make_optimizer, make_schedule, n_steps_per_epoch
 from leuko.training.resume import Checkpoint, resumable, trainable_state_dict
 from leuko.training.tasks import Classification, Part, Reconstruction
 from tests.conftest import TINY, TINY_RECIPE, run_stage, write_settings
+from tests.course import WBC
 
 CPU = torch.device("cpu")
 SIDE = 6
@@ -70,8 +67,8 @@ def small_net(n_classes: int = 2, seed: int = 0) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-def task_of(train: Part, val: Part, *, seed: int = 0, turn: bool = False) -> Classification:
-    return Classification(small_net(seed=seed), train, val, turn=turn)
+def task_of(train: Part, val: Part, *, seed: int = 0, orientations: bool = False) -> Classification:
+    return Classification(small_net(seed=seed), train, val, orientations=orientations)
 
 
 def easy(**options) -> Classification:
@@ -226,7 +223,7 @@ class Enlarged(nn.Module):
 
 @pytest.mark.parametrize("turn", [False, True])
 def test_a_simple_rule_is_learnt(turn):
-    task = easy(turn=turn)
+    task = easy(orientations=orientations)
     history = fit(task, recipe(epochs=8, lr=0.02), seed=0, title="test")
     assert list(history["epoch"]) == list(range(1, 9))
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0] / 2
@@ -293,27 +290,27 @@ def test_an_autoencoder_keeps_the_epoch_of_the_lowest_loss():
     np.testing.assert_allclose(history["val_ssim"], 1 - history["val_loss"], atol=1e-6)
 
 
-@pytest.mark.parametrize("portion", [1, 3, 4])
-def test_batches_in_portions_train_as_whole_ones_do(portion):
+@pytest.mark.parametrize("micro_batch", [1, 3, 4])
+def test_batches_in_micro_batchs_train_as_whole_ones_do(micro_batch):
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), dtype=np.uint8)
     part = Part(Images(pixels, np.arange(16), CPU), torch.empty(0), 16)
     trained = {}
-    for size in (None, portion):
+    for size in (None, micro_batch):
         torch.manual_seed(0)
-        task = Reconstruction(PrccAutoencoder(), part, part, turn=True)
-        task.portion = size
+        task = Reconstruction(PrccAutoencoder(), part, part, orientations=True)
+        task.micro_batch = size
         shares = []
         task.model.register_forward_hook(lambda net, inputs, _, shares=shares: shares.append(len(inputs[0])))
         fit(task, recipe(batch_size=8, epochs=2, optimizer="sgd"), seed=0, title="test")
         assert max(shares[:2]) == (size or 8)
         trained[size] = flat(task.model)
-    torch.testing.assert_close(trained[portion], trained[None], rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(trained[micro_batch], trained[None], rtol=1e-3, atol=1e-6)
 
 
 def test_equal_seeds_give_equal_weights_and_histories():
     runs = []
     for seed in (0, 0, 1):
-        task = easy(turn=True)
+        task = easy(orientations=True)
         runs.append((fit(task, recipe(epochs=3), seed=seed, title="test"), task.model.state_dict()))
     (first, weights), (same, same_weights), (other, other_weights) = runs
     pd.testing.assert_frame_equal(first, same)
@@ -325,7 +322,7 @@ def test_equal_seeds_give_equal_weights_and_histories():
 def test_training_does_not_depend_on_pytorchs_global_state():
     histories = []
     for seed in (1, 2):
-        task = easy(turn=True)
+        task = easy(orientations=True)
         torch.manual_seed(seed)
         histories.append(fit(task, recipe(), seed=0, title="test"))
     pd.testing.assert_frame_equal(*histories)
@@ -383,15 +380,15 @@ def test_more_processes_than_images_in_a_batch_are_refused(monkeypatch):
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_an_interrupted_training_ends_as_if_nothing_had_happened(tmp_path, optimizer, schedule):
     options = recipe(epochs=4, min_steps=12, optimizer=optimizer, schedule=schedule, lr=0.02)
-    whole = easy(turn=True)
+    whole = easy(orientations=True)
     expected = fit(whole, options, seed=3, title="test")
     for step in range(1, 13):  # the call of the losses at which it is interrupted
         checkpoint = Checkpoint(tmp_path / f"{step}.pt", "key")
-        task = easy(turn=True)
+        task = easy(orientations=True)
         interrupt(task, step)
         with pytest.raises(KeyboardInterrupt):
             fit(task, options, seed=3, title="test", checkpoint=checkpoint)
-        again = easy(turn=True, seed=99)  # other weights, which must not matter once an epoch is kept
+        again = easy(orientations=True, seed=99)  # other weights, which must not matter once an epoch is kept
         if not checkpoint.path.exists():
             continue
         pd.testing.assert_frame_equal(fit(again, options, seed=3, title="test", checkpoint=checkpoint), expected)
@@ -450,7 +447,7 @@ def test_a_changed_setting_or_input_never_goes_on_from_what_was_before(tmp_path,
     (tmp_path / "input/rows.csv").write_text("rows")
 
     def key() -> str:
-        with resumable("a", load_params(), CPU, [tmp_path / "input"]) as checkpoint:
+        with resumable("a", load_params(Params), CPU, [tmp_path / "input"]) as checkpoint:
             return checkpoint.key
 
     first = key()
@@ -465,11 +462,11 @@ def test_a_changed_setting_or_input_never_goes_on_from_what_was_before(tmp_path,
 def test_a_checkpoint_stays_after_an_error_and_goes_after_success(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_settings(tmp_path)
-    with pytest.raises(OSError, match="full"), resumable("a", load_params(), CPU, []) as checkpoint:
+    with pytest.raises(OSError, match="full"), resumable("a", load_params(Params), CPU, []) as checkpoint:
         checkpoint.save({"history": []})
         raise OSError("disk full")
     assert checkpoint.path.exists()
-    with resumable("a", load_params(), CPU, []) as checkpoint:
+    with resumable("a", load_params(Params), CPU, []) as checkpoint:
         assert checkpoint.load()["history"] == []
     assert not checkpoint.path.exists()
 
@@ -503,9 +500,10 @@ def test_reconstructions_are_judged_on_values_from_0_to_1():
 
 def test_views_are_drawn_for_training_images_only_where_wanted():
     rng = torch.Generator().manual_seed(0)
-    assert easy().draw_views(5, rng) is None
-    views = easy(turn=True).draw_views(400, rng)
-    assert set(views.tolist()) == set(range(8))
+    assert easy().draw(torch.arange(5), rng).orientations is None
+    orientations = easy(orientations=True).draw(torch.arange(400), rng).orientations
+    assert orientations is not None
+    assert set(orientations.tolist()) == set(range(8))
 
 
 # The networks of the study.
@@ -514,9 +512,9 @@ def test_views_are_drawn_for_training_images_only_where_wanted():
 def plus_task(project, **options) -> Classification:
     torch.manual_seed(0)
     model = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=False)).eval()
-    settings = load_params(project / "params.yaml").wbc_plus.model_copy(update=options)
+    settings = load_params(Params, project / "params.yaml").wbc_plus.model_copy(update=options)
     train, val = blood_parts(project / "data/packs/wbc", 100, CPU, settings, model.encode)
-    return Classification(model, train, val, turn=settings.augment == "d4")
+    return Classification(model, train, val, orientations=settings.augment == "d4")
 
 
 def test_training_wbc_plus_leaves_the_frozen_networks_as_they_are_to_the_bit(project):
@@ -556,14 +554,14 @@ def test_a_bank_and_computing_anew_train_alike(project):
 
 
 def test_the_training_parts_of_a_split(project):
-    settings = load_params(project / "params.yaml").wbc
+    settings = load_params(Params, project / "params.yaml").wbc
     sizes = {split: blood_parts(project / "data/packs/wbc", split, CPU, settings) for split in (1, 10, 50, 100)}
     n_train = [train.n_images for train, _ in sizes.values()]
     assert n_train == sorted(n_train)
     assert n_train[0] < n_train[-1]
     assert len({val.n_images for _, val in sizes.values()}) == 1
     for train, val in sizes.values():
-        assert set(train.labels.tolist()) == set(val.labels.tolist()) == set(range(len(CLASSES["wbc"])))
+        assert set(train.labels.tolist()) == set(val.labels.tolist()) == set(range(len(WBC)))
         assert len(train.labels) == train.n_images
 
 
@@ -584,7 +582,7 @@ def test_the_tissue_classifier_can_be_trained_on_a_frozen_backbone(project, tmp_
 
 def test_with_one_seed_the_trained_part_starts_alike_around_any_frozen_networks(project, tmp_path):
     # Only then can what WBC+ gains over the control be owed to the frozen networks.
-    params = load_params(write_settings(tmp_path, **{"wbc_plus.lr": 1e-30, "wbc_plus.epochs": 1}))
+    params = load_params(Params, write_settings(tmp_path, **{"wbc_plus.lr": 1e-30, "wbc_plus.epochs": 1}))
     models = []
     for seed in (1, 2):
         torch.manual_seed(seed)

@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from leuko.core.params import load_params
+from leuko.core.params.everything import Params
+from leuko.core.params.reading import load_params
 from leuko.data.images import UnreadableImageError, probe_image, probe_mask, read_rgb
 from leuko.data.manifest import survey_data
 from leuko.demo import draw_demo
@@ -203,7 +204,10 @@ def main() -> None:
         folder = Path(root) / "pRCC"
         folder.mkdir()
         results = list(outcomes(write_mutated(folder, arguments.files, arguments.seed)))
-        problems = survey_data(Path(root), **load_params().ingest.model_dump()).problems
+        params = load_params(Params)
+        problems = survey_data(
+            Path(root), classes=params.classes, synonyms=params.synonyms, **params.ingest.model_dump()
+        ).problems
     kinds = collections.Counter(outcome.split(":")[0] or "read" for _, outcome, _, _ in results)
     print(f"{len(results)} files: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}")
     slowest, largest = max(seconds for _, _, seconds, _ in results[1:]), max(memory for *_, memory in results)

@@ -11,8 +11,8 @@ class Classifier(nn.Module):
     """A network from what is known of a cell to the logits of its class.
 
     Attributes:
-        inputs: the arrays of the packs that it takes, in order: `wbc`, `prcc` and `cam16` are the whole image at the
-            size of that set, `cell` is the nucleus-centred crop, and `descriptors` are what was measured on it.
+        inputs: the arrays of the packs of blood cells that it takes, in order: `wbc`, `prcc` and `cam16` are the image
+            at the size of that set.
     """
 
     inputs: ClassVar[tuple[str, ...]]
@@ -21,8 +21,7 @@ class Classifier(nn.Module):
         """Classify.
 
         Args:
-            arrays: what `inputs` names; images have shape (image, 3, side, side) and values 0 to 1, descriptors
-                (image, descriptor).
+            arrays: what `inputs` names, of shape (image, 3, side, side), values 0 to 1.
 
         Returns:
             Logits, shape (image, class).

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leuko.core.errors import LeukoError
+from leuko.models.classifier import Classifier
 from leuko.models.store import misfits, read_nested_tensors, reason
 
 POOLED = "pooled"
@@ -229,7 +231,7 @@ def _imagenet_tensors(network: str) -> dict[str, Tensor]:
     return tensors
 
 
-class TransferNet(nn.Module):
+class TransferNet(Classifier):
     """A classifier of cells: an encoder and a linear layer.
 
     Args:
@@ -237,7 +239,7 @@ class TransferNet(nn.Module):
         n_classes: the number of logits.
     """
 
-    inputs = ("cell",)
+    inputs: ClassVar = ("wbc",)
 
     def __init__(self, encoder: Encoder, n_classes: int) -> None:
         super().__init__()
@@ -251,7 +253,7 @@ class TransferNet(nn.Module):
         """Classify.
 
         Args:
-            cells: nucleus-centred crops, shape (image, 3, side, side), values 0 to 1.
+            cells: shape (image, 3, side, side), values 0 to 1.
 
         Returns:
             Logits, shape (image, class).

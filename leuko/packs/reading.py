@@ -32,12 +32,6 @@ def read_images(folder: Path, size: str) -> NDArray[np.uint8]:
     return images
 
 
-def read_values(folder: Path, name: str) -> NDArray[np.float32]:
-    """Open one of a pack's tables of numbers, memory-mapped likewise: shape (row, column)."""
-    values: NDArray[np.float32] = _open(folder / f"{name}.npy")
-    return values
-
-
 def _open(path: Path) -> NDArray[Any]:
     """Map an array; one without rows, which cannot be mapped, is read.
 

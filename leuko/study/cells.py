@@ -17,18 +17,17 @@ from typing import Any
 import yaml
 
 from leuko.core.errors import LeukoError
-from leuko.core.files import atomic_folder, write_bytes, write_json
+from leuko.core.files import atomic_folder, write_json
 
 CELLS = Path("study/cells")
-MODELS = ("base", "control", "plus")
 
 RESULTS = {
     "params.yaml": "params.yaml",
-    **{f"metrics/{name}.json": f"{name}.json" for name in ("comparison", "prcc", "cam16")},
-    **{f"plots/predictions/{model}.csv": f"{model}.csv" for model in MODELS},
-    **{f"plots/history/{name}.csv": f"history/{name}.csv" for name in ("prcc", "cam16", "wbc", "control", "wbc_plus")},
+    "metrics/comparison.json": "comparison.json",
+    "plots/predictions": "predictions",
+    "plots/history": "history",
 }
-"""What is kept of a run: the file in the project, and in the cell's folder."""
+"""What is kept of a run: the file or folder in the project, and in the cell's folder."""
 
 ORIGIN = "made_with.json"
 SOURCES = ("dvc.yaml", "dvc.lock", "leuko", "stages")
@@ -81,7 +80,7 @@ def cells_in(folder: Path) -> list[Cell]:
 
 def is_complete(folder: Path) -> bool:
     """Whether a cell's folder has all that is kept of a run."""
-    return all((folder / name).is_file() for name in (*RESULTS.values(), ORIGIN))
+    return all((folder / name).exists() for name in (*RESULTS.values(), ORIGIN))
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,8 @@ def keep(root: Path, cell: Cell, commit: str) -> None:
     origin = origin_of_run(root)
     with atomic_folder(cell.folder) as temporary:
         for source, name in RESULTS.items():
-            write_bytes(temporary / name, (root / source).read_bytes())
+            copy = shutil.copytree if (root / source).is_dir() else shutil.copyfile
+            copy(root / source, temporary / name)
         write_json(temporary / ORIGIN, {"commit": commit, "data": origin.data, "code": origin.code})
 
 
@@ -213,7 +213,7 @@ def _hash_code(root: Path) -> str:
 
     What `demo` depends on shows in the images, and what follows `evaluate` does not shape a cell.
     """
-    stages = list(_read_yaml(root / "dvc.yaml")["stages"].items())
+    stages = [(name, stage.get("do", stage)) for name, stage in _read_yaml(root / "dvc.yaml")["stages"].items()]
     names = [name for name, _ in stages]
     used = [stage for name, stage in stages[: names.index("evaluate") + 1] if name != "demo"]
     deps = {root / dep for stage in used for dep in stage["deps"] if dep.startswith(("leuko/", "stages/"))}

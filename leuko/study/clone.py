@@ -24,7 +24,8 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO, TextIO
 
 from leuko.core.errors import LeukoError
-from leuko.core.params import load_params
+from leuko.core.params.everything import Params
+from leuko.core.params.reading import load_params
 from leuko.study.cells import RESULTS, SOURCES, Cell, Origin, keep, origin_of_run
 
 FOLDER = Path(".dvc/tmp/study")
@@ -152,7 +153,7 @@ class Clone:
         """
         log = LOGS / "preparation.log"
         succeeded = self.run(PREPARATION, changes, SHARED, log)
-        params = load_params(FOLDER / "params.yaml")
+        params = load_params(Params, FOLDER / "params.yaml")
         if not succeeded:
             hint = "" if Path(params.data_root).is_absolute() else " Does data_root want an absolute path?"
             raise LeukoError(f"What all cells share could not be made.{hint} {log} ends:\n{tail(log)}")

@@ -106,23 +106,6 @@ class Images:
         return (images.float() / 255,)
 
 
-class Values:
-    """Numbers that are known of each image, such as its descriptors; no orientation changes them.
-
-    Args:
-        array: shape (row, column), float.
-        rows: the rows of the array that are used.
-        device: where the inputs are wanted.
-    """
-
-    def __init__(self, array: NDArray[np.float32], rows: NDArray[np.int64], device: torch.device) -> None:
-        self.values = torch.from_numpy(np.array(array[rows], np.float32)).to(device)
-
-    def __call__(self, rows: Tensor, orientations: Tensor | None) -> tuple[Tensor]:
-        """Shape (image, column)."""
-        return (self.values[rows],)
-
-
 class FrozenEncoder:
     """What a frozen network makes of other sources' inputs, computed when asked.
 

@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leuko.core.errors import LeukoError
-from leuko.packs.reading import read_images, read_rows, read_values
-from leuko.training.inputs import Concat, Images, Inputs, Values
+from leuko.packs.reading import read_images, read_rows
+from leuko.training.inputs import Concat, Images, Inputs
 from leuko.training.tasks import Part
 
-PACK_OF = {"wbc": "wbc", "prcc": "wbc", "cam16": "wbc", "cell": "cells", "descriptors": "cells"}
-"""In which pack of blood cells an input is found: whole images, or what the stage `measure` made of them."""
+PACK = "wbc"
+"""The packs of blood cells, in which every classifier finds its inputs."""
 
 
 def select_rows(pack: Path, split: int | None = None) -> tuple[NDArray[np.int64], pd.DataFrame]:
@@ -47,40 +46,25 @@ def images_of(pack: Path, size: str, rows: NDArray[np.int64], device: torch.devi
 
 
 def inputs_of(packs: Path, part: str, names: Sequence[str], rows: NDArray[np.int64], device: torch.device) -> Inputs:
-    """What a classifier takes, of blood cells that no copies were made of.
+    """What a classifier takes, of blood cells.
 
     Args:
         packs: the folder of all packs.
         part: `train`, `val` or `test`.
         names: as `Classifier.inputs` has them.
-        rows: of the packs; all of them have their images in the same order.
+        rows: of the pack.
         device: where the inputs are wanted.
 
     Returns:
         The inputs, side by side.
-
-    Raises:
-        LeukoError: if the packs do not hold the same images.
     """
-    folders = list(dict.fromkeys(packs / PACK_OF[name] / part for name in names))
-    paths = [list(read_rows(folder)["path"].iloc[rows]) for folder in folders]
-    for folder, others in zip(folders, paths, strict=True):
-        if others != paths[0]:
-            raise LeukoError(f"{folder} and {folders[0]} hold different images; dvc repro makes them anew")
-    sources: list[Inputs] = []
-    for name in names:
-        pack = packs / PACK_OF[name] / part
-        if name == "descriptors":
-            sources.append(Values(read_values(pack, name), rows, device))
-        else:
-            sources.append(images_of(pack, name, rows, device))
-    return Concat(*sources)
+    return Concat(*(images_of(packs / PACK / part, name, rows, device) for name in names))
 
 
 def cell_parts(
     packs: Path, split: int, classes: Sequence[str], names: Sequence[str], device: torch.device
 ) -> tuple[Part, Part]:
-    """The training and validation images as nucleus-centred crops, or what was measured on them.
+    """The training and validation images of a classifier that takes them as they are in the packs.
 
     Args:
         packs: the folder of all packs.
@@ -94,7 +78,7 @@ def cell_parts(
     """
     parts = []
     for part, share in (("train", split), ("val", None)):
-        rows, table = select_rows(packs / "cells" / part, share)
+        rows, table = select_rows(packs / PACK / part, share)
         inputs = inputs_of(packs, part, names, rows, device)
         parts.append(Part(inputs, labels_of(table, classes, device), len(rows)))
     return parts[0], parts[1]

@@ -1,67 +1,46 @@
-"""The settings of the transfer family: one encoder from different starting points, fine-tuned and frozen."""
+"""The settings of the transfer family: one encoder from different starting points, fine-tuned on the labels."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field
 
-from leuko.core.params.group import Group, PositiveInt, Seed
+from leuko.core.params.group import Group, Text
 from leuko.core.params.recipe import Recipe
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+TAKEN = ("base", "control", "plus", "model")
+"""Names of other arms, and of the table of the chosen model's predictions."""
+
+
+def _is_a_name(name: str) -> str:
+    if not (name.isascii() and name.isidentifier() and name == name.lower()):
+        raise ValueError("input should be of small letters, digits and underscores, as it names stages and files")
+    if name in TAKEN:
+        raise ValueError(f"input should be another name than {', '.join(TAKEN)}")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_is_a_name)]
 
 
 class Start(Group):
     """Where an encoder starts from.
 
     Attributes:
-        images: what it is pre-trained on: nothing, the nuclei of the tissue sets, or the blood cells for training,
-            without their labels.
-        task: what it is taught there.
-        network: `pooled`, the small encoder of this project, or the name of one of torchvision's networks.
-        weights: what it starts from before that: `none`, `imagenet` for torchvision's, or the path of a file.
-        descriptors: weight of the descriptors' loss beside the classes' while it is fine-tuned; 0 for classes alone.
+        network: `pooled`, the small encoder of this project, or the name of one of torchvision's classifiers.
+        weights: `none` for random ones, `imagenet` for torchvision's, or the path of a file.
     """
 
-    images: Literal["none", "tissue", "blood"]
-    task: Literal["none", "descriptors", "contrastive", "reconstruction"]
-    network: str = "pooled"
-    weights: str = "none"
-    descriptors: Annotated[float, Field(ge=0)] = 0.0
+    network: Text
+    weights: Text
 
 
 Transfer = dict[Name, Start]
-
-
-class Pretrain(Recipe):
-    """How encoders are pre-trained; `width` is the number of channels of the pooled encoder's stem."""
-
-    width: Annotated[int, Field(ge=4, le=256, multiple_of=4)]
-    side: Annotated[int, Field(ge=32, le=512, multiple_of=16)]
-    seed: Seed
+"""The starting points by name; each is an arm of the comparison."""
 
 
 class Finetune(Recipe):
-    """How encoders are fine-tuned on the labels, at which side of the crops in pixels."""
+    """How encoders are fine-tuned on the labels; `width` is the number of channels of the pooled encoder's stem."""
 
-    side: Annotated[int, Field(ge=32, le=512, multiple_of=16)]
-
-
-class Probe(Group):
-    """The classifiers on frozen features.
-
-    Attributes:
-        few_labels: `propagate` spreads the labels over the unlabelled training images first, up to `propagate_upto`
-            percent of the labels; `none` does not.
-        propagate_upto: see there.
-        dimensions: of the whitened space in which labels are propagated.
-        neighbours: of an image in it.
-        seed: of what is drawn.
-    """
-
-    few_labels: Literal["none", "propagate"]
-    propagate_upto: Annotated[int, Field(ge=0, le=100)]
-    dimensions: PositiveInt
-    neighbours: PositiveInt
-    seed: Seed
+    width: Annotated[int, Field(ge=4, le=256, multiple_of=4)]

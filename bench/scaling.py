@@ -33,7 +33,9 @@ def main() -> None:
             course, pack = Path(folder) / "course", Path(folder) / "pack"
             write_course(course, side=4 * SIDE, cells=n_images, others=1)
             times = [time.perf_counter()]
-            manifest = survey_data(course, **published().ingest.model_dump()).manifest
+            settings = published()
+            options = settings.ingest.model_dump()
+            manifest = survey_data(course, classes=settings.classes, synonyms={}, **options).manifest
             times.append(time.perf_counter())
             cells = manifest[(manifest["set"] == "wbc") & (manifest["part"] == "train")][:n_images]
             files = [course / path for path in cells["path"]]

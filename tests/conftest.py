@@ -68,6 +68,7 @@ TINY = {
     "cam16": {**TINY_RECIPE, "seed": 0, "weights": "none", "freeze": False},
     "wbc": {**TINY_RECIPE, "augment": "d4"},
     "wbc_plus": {**TINY_RECIPE, "augment": "d4", "cache_gb": 0.5},
+    "finetune": {**TINY_RECIPE, "width": 4},
     "evaluate": {"examples": 2},
     "report": {"pictures": True},
 }

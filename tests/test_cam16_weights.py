@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from leuko.models.resnet import IMAGENET_WEIGHTS, ResNet18
 from safetensors.torch import save_file
 from torch import nn
+from torchvision.models import ResNet18_Weights, resnet18
 
 from leuko.core.errors import LeukoError
 from leuko.models.tissue import Cam16Net, load_backbone
@@ -14,8 +14,7 @@ from tests.test_models import Trap, assert_same, state, stirred
 @pytest.fixture(scope="module")
 def whole() -> dict[str, torch.Tensor]:
     """The tensors of a ResNet-18 with its last layer; tests leave them as they are."""
-    last = {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
-    return stirred(ResNet18(), seed=5).state_dict() | last
+    return stirred(resnet18(), seed=5).state_dict()
 
 
 def backbone() -> nn.Module:
@@ -101,13 +100,13 @@ def cache(tmp_path, monkeypatch):
     return folder
 
 
-IMAGENET_FILE = IMAGENET_WEIGHTS.split("/")[-1]
+IMAGENET_FILE = ResNet18_Weights.DEFAULT.url.split("/")[-1]
 
 
 def assert_names_three_ways_out(error: LeukoError, cache) -> None:
     message = str(error)
     assert message.startswith("cam16.weights: imagenet")
-    assert IMAGENET_WEIGHTS in message
+    assert ResNet18_Weights.DEFAULT.url in message
     assert str(cache / IMAGENET_FILE) in message
     assert "set cam16.weights to the path" in message
     assert "cam16.weights to none" in message

@@ -19,7 +19,7 @@ from leuko.packs.reading import read_rows
 from tests.conftest import run_stage, tiny_settings, write_settings
 from tests.course import CAM16, WBC, content, draw_course, noise, plan_course, save, write_course
 
-OPTIONS = tiny_settings()["ingest"]
+OPTIONS = tiny_settings()["ingest"] | {"classes": WBC, "synonyms": {}}
 
 
 def jpeg(image: Image.Image, quality: int = 90) -> bytes:

@@ -32,6 +32,7 @@ def test_every_dependency_is_a_file_or_an_output():
         for dep in stage["deps"]:
             assert (
                 dep == "${data_root}"
+                or any(Path(out).is_relative_to(dep) for out in outputs)
                 or any(Path(dep).is_relative_to(out) for out in outputs)
                 or (REPOSITORY / dep).exists()
             ), dep
@@ -55,13 +56,15 @@ def test_every_setting_of_a_stage_exists(name):
     for key in keys_of(STAGES[name]):
         content = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
         for part in key.split("."):
+            if part == "${key}":  # of `foreach`: each of the mapping's entries
+                part = next(iter(content))
             assert part in content, key
             content = content[part]
 
 
 def test_every_group_of_settings_is_used_by_some_stage():
     used = {key.split(".")[0] for stage in STAGES.values() for key in keys_of(stage)}
-    used |= set(re.findall(r"\$\{(\w+)\}", TEXT))
+    used |= set(re.findall(r"\$\{(\w+)\}", TEXT)) - {"key"}
     assert used == set(Params.model_fields)
 
 
@@ -73,7 +76,7 @@ def covers(key: str, other: str) -> bool:
 def test_a_stage_names_the_settings_that_it_reads(name):
     stage = STAGES[name]
     read = settings_read(REPOSITORY / f"stages/{name}.py")
-    assert read
+    assert read or name == "check_settings"
     if "params.yaml" not in stage["deps"]:
         unnamed = {key for key in read if not any(covers(named, key) or covers(key, named) for named in keys_of(stage))}
         assert not unnamed

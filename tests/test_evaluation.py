@@ -22,8 +22,9 @@ from leuko.evaluation.calibration import HIGHEST, LOWEST, apply_temperature, exp
 from leuko.evaluation.scores import HEADLINE, score
 from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.base import WbcNet
+from leuko.models.encoders import TransferNet, build_encoder
 from leuko.models.plus import WbcPlusNet
-from leuko.models.store import load_config, save_model
+from leuko.models.store import load_config, save_left_out, save_model
 from leuko.models.tissue import Cam16Net
 from tests.conftest import run_stage, write_settings
 from tests.course import WBC
@@ -150,6 +151,14 @@ def evaluated(project, tmp_path):
     plus = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), 5)
     for file, name in (("control", "control"), ("wbc_plus", "plus")):
         save_model(tmp_path / f"models/{file}.safetensors", plus, {"network": "wbc_plus", "model": name, **config})
+    torch.manual_seed(0)
+    encoder = {"encoder": "pooled", "width": 4, "side": 32}
+    transfer = TransferNet(build_encoder("pooled", width=4, side=32), 5)
+    save_model(
+        tmp_path / "models/transfer/scratch.safetensors",
+        transfer,
+        {"network": "transfer", "model": "scratch", **config, **encoder},
+    )
     run_stage("evaluate", tmp_path)
     return tmp_path
 
@@ -165,25 +174,47 @@ def test_evaluate_refuses_models_that_are_not_what_they_are_taken_for(evaluated,
 
 def test_evaluate_compares_the_models_though_a_class_is_missing(evaluated):
     comparison = json.loads((evaluated / "metrics/comparison.json").read_text())
-    assert list(comparison) == ["base", "control", "plus", "gain", "gain_pretraining", "gain_size"]
-    for name in ("base", "control", "plus"):
-        assert comparison[name]["classes"]["Basophil"]["images"] == 0
-        assert comparison[name]["temperature"] == 2
-        assert 0 <= comparison[name]["ece_calibrated"] <= 1
-    for name in ("gain", "gain_pretraining", "gain_size"):
-        assert set(comparison[name]) == {*HEADLINE, "classes", "interval", "mcnemar"}
+    scores, gains = comparison["arms"], comparison["gains"]
+    assert list(scores) == ["base", "control", "plus", "scratch"]
+    assert comparison["left_out"] == {}
+    for arm in scores.values():
+        assert arm["classes"]["Basophil"]["images"] == 0
+        assert arm["temperature"] == 2
+        assert 0 <= arm["ece_calibrated"] <= 1
+    assert list(gains) == ["gain", "gain_pretraining", "gain_size", "gain_encoder"]
+    for gain in gains.values():
+        assert set(gain) == {*HEADLINE, "classes", "interval", "mcnemar"}
+        assert all(part["p"] <= part["p_holm"] <= 1 for part in gain["interval"].values())
     for name in HEADLINE:
-        difference = comparison["plus"][name] - comparison["base"][name]
-        assert comparison["gain"][name] == pytest.approx(difference, abs=1e-9)
+        difference = scores["plus"][name] - scores["base"][name]
+        assert gains["gain"][name] == pytest.approx(difference, abs=1e-9)
     assert json.loads((evaluated / "metrics/metrics.json").read_text()) == {
-        name: comparison["plus"][name] for name in HEADLINE
+        name: scores["plus"][name] for name in HEADLINE
     }
 
 
+def test_evaluate_goes_on_without_an_arm_that_is_left_out(evaluated):
+    for name in ("control", "wbc_plus"):
+        save_left_out(evaluated / f"models/{name}.safetensors", "there are no tissue images")
+    run_stage("evaluate", evaluated)
+    comparison = json.loads((evaluated / "metrics/comparison.json").read_text())
+    assert list(comparison["arms"]) == ["base", "scratch"]
+    assert comparison["left_out"] == dict.fromkeys(("control", "plus"), "there are no tissue images")
+    assert list(comparison["gains"]) == ["gain_encoder"]
+    assert sorted(path.name for path in (evaluated / "plots/predictions").iterdir()) == [
+        "base.csv",
+        "model.csv",
+        "scratch.csv",
+    ]
+    report = (evaluated / "metrics/comparison.md").read_text()
+    assert "plus is left out: there are no tissue images." in report
+    assert "metrics/metrics.json is about base, as plus is left out." in report
+
+
 def test_evaluate_claims_no_gain_of_a_model_over_itself(evaluated):
-    gain = json.loads((evaluated / "metrics/comparison.json").read_text())["gain_pretraining"]
+    gain = json.loads((evaluated / "metrics/comparison.json").read_text())["gains"]["gain_pretraining"]
     assert all(gain[name] == 0 for name in HEADLINE)
-    assert all(interval == {"low": 0, "high": 0, "p": 1} for interval in gain["interval"].values())
+    assert all(interval == {"low": 0, "high": 0, "p": 1, "p_holm": 1} for interval in gain["interval"].values())
     assert gain["mcnemar"] == {"only_first": 0, "only_second": 0, "p": 1}
     report = (evaluated / "metrics/comparison.md").read_text()
     assert "No difference in balanced accuracy between WBC+ and the control." in report

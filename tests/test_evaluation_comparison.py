@@ -205,6 +205,6 @@ def test_words_say_who_is_better_and_how_sure_that_is():
     )
     assert told(0.0, 0.0, 0.0) == "No difference in balanced accuracy between the control and base."
     assert told(0.0, 0.0, 0.0, mcnemar={"only_first": 1, "only_second": 12, "p": 0.0034}).endswith(
-        " Images that only the control tells right: 1, that only base does: 12 (McNemar's exact test: p = 0.003)."
+        " Images that only the control classifies correctly: 1, only base: 12 (McNemar's exact test: p = 0.003)."
     )
     assert "p < 0.001" in told(0.0, 0.0, 0.0, mcnemar={"only_first": 0, "only_second": 0, "p": 1e-5})

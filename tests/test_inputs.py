@@ -87,7 +87,7 @@ def test_all_sources_show_the_same_view():
 
 def encoder() -> WbcPlusNet:
     torch.manual_seed(0)
-    return WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True)).eval()
+    return WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), 5).eval()
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +213,6 @@ def test_smaller_splits_are_within_larger_ones(project):
 def test_labels_are_the_classes_numbers_in_their_fixed_order(project):
     _, table = select_rows(project / "data/packs/wbc/test")
     names = ["Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil"]
-    assert [names[number] for number in labels_of(table, "wbc", CPU)] == list(table["class"])
+    assert [names[number] for number in labels_of(table, names, CPU)] == list(table["class"])
     shuffled = table[table["class"] != "Basophil"].sample(frac=1, random_state=0)
-    assert [names[number] for number in labels_of(shuffled, "wbc", CPU)] == list(shuffled["class"])
+    assert [names[number] for number in labels_of(shuffled, names, CPU)] == list(shuffled["class"])

@@ -32,13 +32,13 @@ from tests.course import (
     write_course,
 )
 
-OPTIONS = tiny_settings()["ingest"]
+OPTIONS = tiny_settings()["ingest"] | {"classes": WBC, "synonyms": {}}
 NODES = "CAM16_100cls_10mask"
 MASKS = "WBC_100/train/mask"
 
 
 def found(root) -> list[tuple]:
-    images, problems = discover(root)
+    images, problems = discover(root, WBC, {})
     assert not problems.found
     return [(image.set, image.part, image.label, image.path.name, image.subset, image.mask_subset) for image in images]
 
@@ -67,7 +67,7 @@ def prcc_of(files):
 
 def test_every_image_is_found_once_in_its_place(tmp_path):
     root = draw_course(tmp_path, train=12, val=3, test=2, cam16=2, prcc=4, masked=2)
-    images, problems = discover(root)
+    images, problems = discover(root, WBC, {})
     assert not problems.found
     on_disk = {path.relative_to(root) for path in root.rglob("*.jpg")}
     named = [path for image in images for path in (image.path, *image.copies)]
@@ -102,7 +102,7 @@ def test_a_mask_may_have_another_extension_than_its_image(tmp_path):
     root = write_course(tmp_path, files)
     image = min(path for path in files if path.startswith("WBC_100/train/data/Monocyte"))
     save(square_mask(), (root / image.replace("/data/", "/mask/")).with_suffix(".png"))
-    (masked,) = [image for image in discover(root)[0] if image.mask]
+    (masked,) = [image for image in discover(root, WBC, {})[0] if image.mask]
     assert (masked.path.as_posix(), masked.mask.suffix, masked.mask_subset) == (image, ".png", 100)
 
 
@@ -111,14 +111,22 @@ def test_the_data_root_must_be_a_folder(tmp_path):
     file.touch()
     for root in (file, tmp_path / "missing"):
         with pytest.raises(LeukoError, match=f"data_root.*{root}"):
-            discover(root)
+            discover(root, WBC, {})
 
 
 def test_an_empty_data_root_names_all_that_is_missing(tmp_path):
     with pytest.raises(LeukoError) as caught:
         make_manifest(tmp_path, **OPTIONS)
-    for folder in ("WBC_100/train/data", "WBC_100/val/data", f"{NODES}/train/data", f"{NODES}/test/data", "pRCC"):
+    for folder in ("WBC_100/train/data", "WBC_100/val/data"):
         assert f"    {folder}\n" in f"{caught.value}\n"
+
+
+def test_labelled_cells_alone_are_enough(tmp_path):
+    files = {path: part for path, part in plan_course().items() if path.startswith("WBC_100/") and "/mask/" not in path}
+    manifest = make_manifest(write_course(tmp_path, files), **OPTIONS)
+    assert set(manifest["set"]) == {"wbc"}
+    assert set(manifest["subset"]) > {1, 100}
+    assert not (manifest["mask"] != "").any()
 
 
 def spoil(root) -> dict[str, set[str]]:

@@ -28,7 +28,7 @@ DVC = (sys.executable, "-m", "dvc")
 DVCS_OWN = ((".dvc", "cache"), (".dvc", "tmp"))
 TINY_TRAINING = {
     f"{network}.{key}": value
-    for network in ("prcc", "cam16", "wbc", "wbc_plus")
+    for network in ("prcc", "cam16", "wbc", "wbc_plus", "finetune")
     for key, value in (("epochs", 1), ("min_steps", 3))
 }
 
@@ -203,7 +203,7 @@ def test_every_model_says_how_it_was_made(repository):
     settings = yaml.safe_load((repository.folder / "params.yaml").read_text())
     for path in (repository.folder / "models").glob("*.safetensors"):
         _, config = load_model(path)
-        recipes = [settings[name] for name in ("prcc", "cam16", "wbc", "wbc_plus")]
+        recipes = [settings[name] for name in ("prcc", "cam16", "wbc", "wbc_plus", "finetune")]
         assert config["recipe"] in recipes
         assert "split" not in config or config["split"] == settings["split"]
 

@@ -26,13 +26,13 @@ def test_predictions_are_the_networks_own_probabilities(project, name):
         model = WbcNet(5).eval()
         inputs = (tensor_of(pack, "wbc", rows),)
     else:
-        model = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True)).eval()
+        model = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), 5).eval()
         with torch.no_grad():
             encoded = model.encode(tensor_of(pack, "prcc", rows), tensor_of(pack, "cam16", rows))
         inputs = (tensor_of(pack, "wbc", rows), *encoded)
     with torch.no_grad():
         expected = model(*inputs).double().softmax(1).numpy()
-    probabilities = predict_pack(model, pack, rows, CPU)
+    probabilities = predict_pack(model, project / "data/packs", "train", rows, CPU)
     assert probabilities.shape == (37, 5)
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-12)

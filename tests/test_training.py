@@ -221,8 +221,8 @@ class Enlarged(nn.Module):
         return pool_to(maps, 8)
 
 
-@pytest.mark.parametrize("turn", [False, True])
-def test_a_simple_rule_is_learnt(turn):
+@pytest.mark.parametrize("orientations", [False, True])
+def test_a_simple_rule_is_learnt(orientations):
     task = easy(orientations=orientations)
     history = fit(task, recipe(epochs=8, lr=0.02), seed=0, title="test")
     assert list(history["epoch"]) == list(range(1, 9))
@@ -422,7 +422,7 @@ def test_a_state_of_another_key_and_a_damaged_one_are_not_taken_up(tmp_path):
 
 
 def test_a_checkpoint_leaves_frozen_networks_out():
-    model = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True))
+    model = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), 5)
     kept = trainable_state_dict(model)
     names = {name for name, _ in model.named_parameters() if _.requires_grad}
     assert names <= kept.keys()
@@ -511,9 +511,9 @@ def test_views_are_drawn_for_training_images_only_where_wanted():
 
 def plus_task(project, **options) -> Classification:
     torch.manual_seed(0)
-    model = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=False)).eval()
+    model = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=False), 5).eval()
     settings = load_params(Params, project / "params.yaml").wbc_plus.model_copy(update=options)
-    train, val = blood_parts(project / "data/packs/wbc", 100, CPU, settings, model.encode)
+    train, val = blood_parts(project / "data/packs/wbc", 100, WBC, CPU, settings, model.encode)
     return Classification(model, train, val, orientations=settings.augment == "d4")
 
 
@@ -555,7 +555,7 @@ def test_a_bank_and_computing_anew_train_alike(project):
 
 def test_the_training_parts_of_a_split(project):
     settings = load_params(Params, project / "params.yaml").wbc
-    sizes = {split: blood_parts(project / "data/packs/wbc", split, CPU, settings) for split in (1, 10, 50, 100)}
+    sizes = {split: blood_parts(project / "data/packs/wbc", split, WBC, CPU, settings) for split in (1, 10, 50, 100)}
     n_train = [train.n_images for train, _ in sizes.values()]
     assert n_train == sorted(n_train)
     assert n_train[0] < n_train[-1]
@@ -577,7 +577,7 @@ def test_the_tissue_classifier_can_be_trained_on_a_frozen_backbone(project, tmp_
     for name, tensor in model.backbone.state_dict().items():
         assert torch.equal(tensor, given_weights[name]), name
     torch.manual_seed(0)
-    assert not torch.equal(model.classify.weight, Cam16Net(freeze=True).classify.weight)
+    assert not torch.equal(model.head.weight, Cam16Net(freeze=True).head.weight)
 
 
 def test_with_one_seed_the_trained_part_starts_alike_around_any_frozen_networks(project, tmp_path):

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from leuko.core.parallel import map_images
+from leuko.core.params.everything import Params
+from leuko.core.params.reading import load_params
 from leuko.data.duplicates import as_pixels, same_pictures
 from leuko.data.images import describe_image, probe_image, read_rgb, resize
 from leuko.data.layout import discover
@@ -78,7 +80,8 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="a folder in the course layout")
     parser.add_argument("--copied", type=int, default=200, help="how many images are copied")
     arguments = parser.parse_args()
-    images, _ = discover(arguments.root)
+    settings = load_params(Params)
+    images, _ = discover(arguments.root, settings.classes, settings.synonyms)
     files = [arguments.root / image.path for image in images]
     started = time.process_time()
     thumbnails = [probe.thumbnail for probe in map_images(probe_image, files, "reading")]

@@ -55,7 +55,8 @@ class Params(Group):
         """Refuse a model that is no arm, and synonyms of no class."""
         known = [arm.key for arm in arms(self.transfer)]
         if self.model not in known:
-            raise ValueError(f"model: {self.model!r} is not allowed; input should be one of {', '.join(known)}")
+            allowed = f"{', '.join(map(repr, known[:-1]))} or {known[-1]!r}"
+            raise ValueError(f"model: {self.model!r} is not allowed; input should be {allowed}")
         if strangers := sorted(set(self.synonyms.values()) - set(self.classes)):
             raise ValueError(f"synonyms: {', '.join(strangers)}: not among the classes {', '.join(self.classes)}")
         return self

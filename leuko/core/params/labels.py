@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from leuko.core.classes import SUBSETS, normalize
 from leuko.core.params.group import Text
@@ -16,7 +16,7 @@ def _is_a_subset(split: int) -> int:
     return split
 
 
-Split = Annotated[int, AfterValidator(_is_a_subset)]
+Split = Annotated[int, Field(strict=True), AfterValidator(_is_a_subset)]
 """The percentage of the labels to train on."""
 
 RESERVED = ("path", "actual", "predicted")

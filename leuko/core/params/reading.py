@@ -80,7 +80,7 @@ def _explain(problem: Any, model: type[BaseModel]) -> str:  # noqa: ANN401  (pyd
             hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
             return f"  {name}: unknown key; {hint}"
         case "value_error" if isinstance(problem["input"], dict):
-            return f"  {name}: {problem['ctx']['error']}"
+            return f"  {name}: {problem['ctx']['error']}" if keys else f"  {problem['ctx']['error']}"
         case _:
             message = problem["msg"].removeprefix("Value error, ")
             return f"  {name}: {_shown.repr(problem['input'])} is not allowed; {message[0].lower()}{message[1:]}"

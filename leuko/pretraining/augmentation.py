@@ -60,4 +60,5 @@ class RandomViews:
         """Change brightness, and contrast about each image's mean."""
         brightness, contrast = (1 + self.jitter * (2 * drawn[:, :2].T - 1))[:, :, None, None, None]
         mean = images.mean((1, 2, 3), keepdim=True)
-        return ((images - mean) * contrast + mean).mul(brightness).clamp(0, 1)
+        relit: Tensor = ((images - mean) * contrast + mean).mul(brightness).clamp(0, 1)
+        return relit

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from leuko.core.errors import run
-from leuko.core.params import load_params
+from leuko.core.params.everything import Params
+from leuko.core.params.reading import load_params
 from leuko.report.page import write_report
 from leuko.report.single import single_report
 from leuko.training.device import set_up
@@ -11,7 +12,7 @@ from leuko.training.device import set_up
 
 def main() -> None:
     """Write the report."""
-    params = load_params()
+    params = load_params(Params)
     device = set_up(params.device, params.compute, params.seed)
     write_report(single_report(Path(), params, device), Path("reports"))
     print("The report: reports/report.html")

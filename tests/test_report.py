@@ -12,26 +12,30 @@ import pytest
 import torch
 from torch import nn
 
-from leuko.core.classes import CLASSES
+from leuko.arms import arms, gains
 from leuko.core.errors import LeukoError
-from leuko.core.params import load_params
-from leuko.evaluation.comparison import compare
+from leuko.core.params.everything import Params
+from leuko.core.params.reading import load_params
+from leuko.data.manifest import COLUMNS
+from leuko.evaluation.comparison import compare, correct_together
 from leuko.evaluation.scores import HEADLINE, score
 from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.base import WbcNet
 from leuko.models.plus import WbcPlusNet
+from leuko.models.store import save_left_out
 from leuko.models.tissue import Cam16Net
-from leuko.report.attention import N_CELLS, classifier_of, heat_map
+from leuko.report.attention import N_CELLS, heat_map
 from leuko.report.blocks import Cell
+from leuko.report.class_panels import abbreviations
 from leuko.report.page import render, tidy, write_report
 from leuko.report.pictures import TILE, disagreements, spotlight
-from leuko.report.sections import GAINS, warning
+from leuko.report.sections import class_table, warning
 from leuko.report.single import single_report
 from leuko.report.study import build_report, study_report
 from tests.conftest import run_stage, write_settings
 
 CPU = torch.device("cpu")
-CLASS_NAMES = list(CLASSES["wbc"])
+CLASS_NAMES = ["Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil"]
 TRAININGS = ("train_prcc", "train_cam16", "train_wbc", "train_control", "train_wbc_plus")
 
 
@@ -40,8 +44,12 @@ def finished(project, tmp_path_factory) -> Path:
     """A project after all stages but the report."""
     folder = tmp_path_factory.mktemp("finished")
     shutil.copytree(project, folder, dirs_exist_ok=True)
-    for stage in (*TRAININGS, "evaluate"):
+    for stage in TRAININGS:
         run_stage(stage, folder)
+    for arm in arms(load_params(Params, folder / "params.yaml").transfer):
+        if arm.family != "published":
+            save_left_out(folder / arm.model, "this test trains none")
+    run_stage("evaluate", folder)
     return folder
 
 
@@ -77,7 +85,7 @@ def report_on(folder, **changes):
     """The report with other settings; the folder keeps its own."""
     kept = (folder / "params.yaml").read_text()
     try:
-        return single_report(folder, load_params(write_settings(folder, **changes)), CPU)
+        return single_report(folder, load_params(Params, write_settings(folder, **changes)), CPU)
     finally:
         (folder / "params.yaml").write_text(kept)
 
@@ -106,7 +114,7 @@ def test_the_page_needs_nothing_else(written):
 
 
 def test_equal_runs_give_equal_bytes(finished, written, tmp_path):
-    write_report(single_report(finished, load_params(finished / "params.yaml"), CPU), tmp_path)
+    write_report(single_report(finished, load_params(Params, finished / "params.yaml"), CPU), tmp_path)
     files = sorted(path.relative_to(written) for path in written.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
     assert len(files) > 10
@@ -144,15 +152,28 @@ def test_the_answer_is_honest(finished, tmp_path):
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "metrics/comparison.json"
     comparison = json.loads(path.read_text())
-    ends = comparison["gain"]["interval"]["balanced_accuracy"]
-    comparison["gain"]["balanced_accuracy"] = 0.03
-    for low, significant in ((-0.01, False), (0.01, True)):
-        ends |= {"low": low, "high": 0.07}
+    gain = comparison["gains"]["gain"]
+    ends = gain["interval"]["balanced_accuracy"]
+    gain["balanced_accuracy"] = 0.03
+    for low, p, beyond_zero, significant in (
+        (-0.01, 0.2, False, False),
+        (0.01, 0.2, True, False),
+        (0.01, 0.01, True, True),
+    ):
+        ends |= {"low": low, "high": 0.07, "p_holm": p}
         path.write_text(json.dumps(comparison))
         answer = report_on(tmp_path, **{"report.pictures": False}).answer
-        assert ("No significant difference in balanced accuracy between WBC+ and base" in answer) != significant
-        assert ("WBC+ is better than base by 3.0 points" in answer) == significant
+        assert ("No significant difference in balanced accuracy between WBC+ and base" in answer) != beyond_zero
+        assert ("WBC+ is better than base by 3.0 points" in answer) == beyond_zero
+        assert ("Corrected for all comparisons, that is not significant." in answer) == (beyond_zero != significant)
         assert f"{100 * low:.1f} to 7.0" in answer
+
+
+def test_arms_that_are_left_out_have_their_reason(finished):
+    report = report_on(finished, **{"report.pictures": False})
+    assert "morphology (this test trains none)" in render(report)
+    (scores,) = [table for table in report.tables if table.name == "scores"]
+    assert list(scores.rows) == ["base", "control", "WBC+"]
 
 
 def test_tables_are_complete(finished, written):
@@ -164,14 +185,14 @@ def test_tables_are_complete(finished, written):
         return found
 
     for model, title in (("base", "base"), ("control", "control"), ("plus", "WBC+")):
-        scores = comparison[model]
-        assert float(value("scores", "Accuracy, %", title)["value"]) == pytest.approx(scores["accuracy"], abs=1e-5)
-        assert float(value("scores", "Temperature", title)["value"]) == pytest.approx(scores["temperature"], rel=1e-5)
+        scores = comparison["arms"][model]
+        assert float(value("scores", title, "Accuracy, %")["value"]) == pytest.approx(scores["accuracy"], abs=1e-5)
+        assert float(value("scores", title, "Temperature")["value"]) == pytest.approx(scores["temperature"], rel=1e-5)
         for label in CLASS_NAMES:
-            f1 = float(value("classes", label, f"F1 {title}")["value"])
+            f1 = float(value("f1", title, label)["value"])
             assert f1 == pytest.approx(scores["classes"][label]["f1"], abs=1e-5)
-    gain = value("gains", "Balanced accuracy, points", "WBC+ − base")
-    interval = comparison["gain"]["interval"]["balanced_accuracy"]
+    gain = value("gains", "WBC+ − base", "Balanced accuracy, points")
+    interval = comparison["gains"]["gain"]["interval"]["balanced_accuracy"]
     assert (gain["low"], gain["high"]) == pytest.approx((interval["low"], interval["high"]), abs=1e-5)
     assert float(value("published", "1 % of labels", "accuracy, % WBC+")["value"]) == 0.7802
     manifest = pd.read_csv(finished / "data/manifest.csv")
@@ -197,6 +218,108 @@ def test_numbers_are_set_with_a_true_minus():
     assert Cell(-0.0123, "points", -0.2, 0.1).interval == "−20.0 to +10.0"
     assert Cell(-0.00001, "points").text == "+0.0"
     assert Cell(None).text == "–"
+
+
+def test_short_names_tell_classes_apart():
+    assert abbreviations(["Basophil", "Eosinophil"]) == ["Bas.", "Eos."]
+    assert abbreviations(["Monoblast", "Monocyte", "NK"]) == ["Monob.", "Monoc.", "NK"]
+
+
+def test_a_class_without_test_images_has_no_score():
+    table = class_table("f1", "F1.", {"base": {"Band": None, "Blast": 0.0}})
+    assert [cell.text for cell in table.rows["base"]] == ["–", "0.000"]
+
+
+# Other classes, many arms, no tissue
+
+EIGHT = ("Band", "Blast", "Monoblast", "Monocytoid", "NA", "Atypical $x$ lymphocyte", "Plasma <cell>", "Smudge_cell")
+TRANSFER = {
+    "scratch": {"images": "none", "task": "none"},
+    "tissue": {"images": "tissue", "task": "descriptors"},
+    "blood": {"images": "blood", "task": "contrastive"},
+    "twice": {"images": "blood", "task": "reconstruction"},
+}
+
+
+@pytest.fixture
+def without_tissue(tmp_path) -> Path:
+    """What a run of eight classes, one without test images, leaves behind with neither tissue nor masks."""
+    rng = np.random.default_rng(0)
+    names = list(EIGHT)
+    labels = np.arange(42) % 7
+    params = load_params(Params, write_settings(tmp_path, classes=names, transfer=TRANSFER, data_root="data/real"))
+    every = arms(params.transfer)
+    present = [arm for arm in every if not arm.tissue]
+    history = {"epoch": [1, 2], "lr": 0.1, "best": [0, 1]}
+    history |= {name: [0.5, 0.4] for name in ("train_loss", "val_loss", "val_balanced_accuracy")}
+    probabilities, scores = {}, {}
+    for arm in present:
+        logits = 2 * np.eye(8)[labels] + rng.normal(size=(42, 8))
+        probabilities[arm.key] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        scores[arm.key] = score(probabilities[arm.key], labels, names) | {"temperature": 1.1, "ece_calibrated": 0.1}
+        scores[arm.key]["classes"]["Smudge_cell"] |= dict.fromkeys(("precision", "recall", "f1"))
+        write(tmp_path / arm.predictions, predictions_of(probabilities[arm.key], labels, names))
+        write(tmp_path / arm.model, "weights")
+        if arm.history:
+            write(tmp_path / arm.history, pd.DataFrame(history))
+    compared = {
+        gain.name: compare(probabilities[gain.better][None], probabilities[gain.than][None], labels)
+        for gain in gains(present)
+    }
+    correct_together(compared.values())
+    reasons = {arm.key: "there are no tissue images" for arm in every if arm.tissue}
+    write(tmp_path / "metrics/comparison.json", {"arms": scores, "gains": compared, "left_out": reasons})
+    for name in ("prcc", "cam16"):
+        write(tmp_path / f"metrics/{name}.json", {})
+        write(tmp_path / f"plots/history/{name}.csv", pd.DataFrame(history).iloc[:0])
+    blank = {column: 0 if kind != "str" else "" for column, kind in COLUMNS.items()}
+    manifest = blank | {"set": "wbc", "part": "test", "class": [names[label] for label in labels]}
+    write(tmp_path / "data/manifest.csv", pd.DataFrame(manifest))
+    return tmp_path
+
+
+def predictions_of(probabilities, labels, names) -> pd.DataFrame:
+    predicted = [names[number] for number in probabilities.argmax(axis=1)]
+    actual = [names[label] for label in labels]
+    return pd.DataFrame(probabilities, columns=names).assign(
+        path=[f"{number}.png" for number in range(len(labels))], actual=actual, predicted=predicted
+    )
+
+
+def write(path, content) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, pd.DataFrame):
+        content.to_csv(path, index=False)
+    else:
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def test_any_classes_and_arms_without_tissue(without_tissue, tmp_path):
+    report = single_report(without_tissue, load_params(Params, without_tissue / "params.yaml"), CPU)
+    write_report(report, tmp_path / "out")
+    text = (tmp_path / "out/report.html").read_text()
+    assert_self_contained(text)
+    assert "Plasma &lt;cell&gt;" in text
+    assert "tissue, frozen (there are no tissue images)" in text
+    assert "ublished study" not in text  # it had none of these classes
+    assert "pRCC" not in text[: text.index("<pre>")]
+    assert "Pictures" not in {section.title for section in report.sections}
+    assert "Is measuring better than learning from scratch?" in report.answer
+    assert "worth something? " in report.answer
+    table = pd.read_csv(tmp_path / "out/tables.csv", keep_default_na=False)
+    assert len(table[table["table"] == "f1"]) == 9 * (len(EIGHT) - 1)  # nine arms; one class has no test images
+    assert "NA" in set(table["column"])
+    assert not table.duplicated(["table", "row", "column"]).any()
+
+
+def test_with_no_comparison_scores_are_the_answer(without_tissue):
+    comparison = json.loads((without_tissue / "metrics/comparison.json").read_text())
+    comparison |= {"arms": {"base": comparison["arms"]["base"]}, "gains": {}}
+    write(without_tissue / "metrics/comparison.json", comparison)
+    report = single_report(without_tissue, load_params(Params, without_tissue / "params.yaml"), CPU)
+    expected = f"{100 * comparison['arms']['base']['balanced_accuracy']:.1f} % for base."
+    assert report.answer == f"With 100 % of the labels: balanced accuracy {expected}"
+    assert_self_contained(render(report))
 
 
 # Where a model looks
@@ -243,9 +366,8 @@ def test_views_are_covered_at_the_same_place():
 def test_both_networks_can_be_asked():
     torch.manual_seed(0)
     views = [torch.rand(3, side, side) for side in (32, 64, 32)]
-    networks = (WbcNet(5), WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True)))
-    for network in networks:
-        heat = heat_map(classifier_of(network.eval()), views)
+    for network in (WbcNet(5), WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), 5)):
+        heat = heat_map(network.eval().classify, views[: len(network.inputs)])
         assert heat.shape == (N_CELLS, N_CELLS)
         assert np.isfinite(heat).all()
         assert np.ptp(heat) > 0
@@ -290,21 +412,18 @@ def make_study(folder, finished, n_images=40):
             for model, margin in skill.items():
                 logits = margin * np.eye(5)[labels] + noise
                 parts = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-                table = pd.DataFrame(parts, columns=CLASS_NAMES)
-                table.insert(0, "predicted", [CLASS_NAMES[number] for number in parts.argmax(axis=1)])
-                table.insert(0, "actual", [CLASS_NAMES[number] for number in labels])
-                table.to_csv(cell / f"{model}.csv", index=False)
+                write(cell / f"predictions/{model}.csv", predictions_of(parts, labels, CLASS_NAMES))
                 probabilities[model].append(parts)
                 scores[model] = score(parts, labels, CLASS_NAMES) | {"temperature": 1.5, "ece_calibrated": 0.1}
                 rows.append({"split": split, "seed": seed, "model": model} | {k: scores[model][k] for k in HEADLINE})
-            (cell / "comparison.json").write_text(json.dumps(scores))
-        gains = {}
-        for name, (first, second) in GAINS.items():
-            gains[name] = compare(np.stack(probabilities[first]), np.stack(probabilities[second]), labels)
-            for interval in gains[name]["interval"].values():
-                interval["p_holm"] = interval["p"]
+            write(cell / "comparison.json", {"arms": scores, "gains": {}, "left_out": {"morphology": "no cells"}})
+        compared = {
+            gain.name: compare(np.stack(probabilities[gain.better]), np.stack(probabilities[gain.than]), labels)
+            for gain in gains([arm for arm in arms({}) if arm.key in skill])
+        }
+        correct_together(compared.values())
         means = {model: {kind: dict.fromkeys(HEADLINE, 0.5) for kind in ("mean", "std")} for model in skill}
-        splits[str(split)] = {"seeds": [0, 1], "images": n_images, "models": means, "gains": gains}
+        splits[str(split)] = {"seeds": [0, 1], "images": n_images, "arms": means, "gains": compared}
     pd.DataFrame(rows).to_csv(folder / "table.csv", index=False)
     (folder / "summary.json").write_text(json.dumps({"splits": splits}))
 
@@ -322,6 +441,7 @@ def test_the_study_has_a_report(study, tmp_path):
     assert_self_contained(text)
     assert "data:image/jpeg" not in text
     figures = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert "morphology (no cells)" in text
     assert {"efficiency.svg", "gains.png", "confusion-1.svg"} <= figures
     assert {"gains balanced_accuracy", "scores loss", "published"} <= set(pd.read_csv(tmp_path / "tables.csv")["table"])
 
@@ -337,7 +457,7 @@ def test_one_seed_has_no_spread(study, tmp_path):
     summary = json.loads((tmp_path / "summary.json").read_text())
     for split in summary["splits"].values():
         split["seeds"] = [0]
-        for model in split["models"].values():
+        for model in split["arms"].values():
             model["std"] = dict.fromkeys(HEADLINE)
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     table = pd.read_csv(tmp_path / "table.csv")

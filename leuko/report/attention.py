@@ -12,28 +12,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-
-from leuko.models.plus import WbcPlusNet
+from torch import Tensor
 
 N_CELLS = 8
 """Rows and columns of a map."""
 CHUNK = 9
 """Covered images classified at a time."""
 
-Classifier = Callable[..., Tensor]
-"""From views of some images to logits, shape (image, class)."""
-
-
-def classifier_of(model: nn.Module) -> Classifier:
-    """A base or WBC+ network as a function of an image's views: at the WBC, the pRCC and the CAM16 size."""
-    if isinstance(model, WbcPlusNet):
-        return lambda wbc, prcc, cam16: model(wbc, *model.encode(prcc, cam16))
-    return lambda wbc, prcc, cam16: model(wbc)
-
 
 @torch.no_grad()
-def heat_map(classify: Classifier, views: Sequence[Tensor]) -> NDArray[np.float64]:
+def heat_map(classify: Callable[..., Tensor], views: Sequence[Tensor]) -> NDArray[np.float64]:
     """Measure what each place of an image is worth to a classifier's answer.
 
     A square of 2 x 2 cells in the image's mean colour is moved over the image, so that each cell is covered in four
@@ -41,8 +29,9 @@ def heat_map(classify: Classifier, views: Sequence[Tensor]) -> NDArray[np.float6
     lose.
 
     Args:
-        classify: from views to logits.
-        views: the image at one or several sizes, each of shape (3, side, side), the side a multiple of 8.
+        classify: from views of some images to logits, shape (image, class), as `Classifier.classify` is.
+        views: the image as the classifier takes it, once or several times, each of shape (3, side, side); the sides
+            are multiples of 8.
 
     Returns:
         Shape (8, 8), in nats; below zero where the image speaks against the answer.

@@ -1,4 +1,4 @@
-"""The figures, in one quiet style; a model is told by its colour and by its marker and dashes too."""
+"""The figures, in one quiet style; an arm is told by its colour and by its marker and dashes too."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from leuko.arms import Arm, Look
 from leuko.core.classes import SUBSETS
 from leuko.core.image_grid import INK
 from leuko.evaluation.calibration import N_BINS
@@ -47,27 +46,15 @@ STYLE: dict[Any, Any] = {
     "lines.markersize": 5,
     "svg.hashsalt": "leuko",  # else the ids in a file would be drawn by chance
     "text.color": INK,
+    "text.parse_math": False,  # a class may have any name
     "xtick.color": "#666666",
     "xtick.labelcolor": INK,
     "ytick.color": "#666666",
     "ytick.labelcolor": INK,
 }
-SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#1f4e79"])
 MOST_COLUMNS = 3
-TITLES = {"base": "base", "control": "control", "plus": "WBC+"}
-"""What readers call the models."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a model's line is drawn; the colours are Okabe and Ito's and a grey."""
-
-    color: str
-    marker: str
-    dashes: str
-
-
-LOOKS = {"base": Look("#0072B2", "o", "-."), "control": Look("#767676", "s", ":"), "plus": Look("#D55E00", "^", "-")}
+FEW_LINES = 3
+"""So many find room for their legend inside a panel."""
 
 
 @contextmanager
@@ -80,7 +67,7 @@ def draw(panels: Sequence[Panel], kind: str, dpi: int = 300) -> bytes:
     """Draw panels side by side, three in a row.
 
     Args:
-        panels: all of one size.
+        panels: each gets as much room as the largest.
         kind: `svg` or `png`.
         dpi: of a PNG, in dots per inch.
 
@@ -94,7 +81,8 @@ def draw(panels: Sequence[Panel], kind: str, dpi: int = 300) -> bytes:
     with _styled():
         n_columns = min(len(panels), MOST_COLUMNS)
         n_rows = math.ceil(len(panels) / n_columns)
-        canvas = Canvas(figsize=(n_columns * panels[0].width, n_rows * panels[0].height))
+        width, height = max(panel.width for panel in panels), max(panel.height for panel in panels)
+        canvas = Canvas(figsize=(n_columns * width, n_rows * height))
         axes = canvas.subplots(n_rows, n_columns, squeeze=False).flat
         for axis, panel in itertools.zip_longest(axes, panels):
             if panel:
@@ -104,6 +92,21 @@ def draw(panels: Sequence[Panel], kind: str, dpi: int = 300) -> bytes:
         content = io.BytesIO()
         canvas.savefig(content, format=kind, dpi=dpi, facecolor="white", metadata=metadata)
     return content.getvalue()
+
+
+def legend_below(axis: Axes) -> None:
+    """Put the legend below the axis's label, in two columns where its lines are many."""
+    n_lines = len(axis.get_legend_handles_labels()[0])
+    columns = 2 if n_lines > FEW_LINES else n_lines
+    # The pad is in units of the font's size, so that the label has room however tall the panel is.
+    axis.legend(
+        loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4, ncols=columns, handlelength=2.6, columnspacing=1.2
+    )
+
+
+def height_below(n_lines: int) -> float:
+    """The height of a legend below a panel, in inches."""
+    return 0.17 * math.ceil(n_lines / 2) if n_lines > FEW_LINES else 0.0
 
 
 class Gain(NamedTuple):
@@ -150,74 +153,6 @@ def gains_figure(caption: str, gains: Mapping[str, Mapping[str, Gain]]) -> Figur
     return Figure("gains", caption, [panel(title, lines) for title, lines in gains.items()])
 
 
-def f1_panel(title: str, scores: Mapping[str, Mapping[str, float]], lowest: float, *, hollow: bool = False) -> Panel:
-    """F1 of every class.
-
-    Args:
-        title: of the panel.
-        scores: by model and class.
-        lowest: where the axis begins.
-        hollow: leave the marks empty, for what others found.
-    """
-
-    def paint(axis: Axes) -> None:
-        for line, (name, of_classes) in enumerate(scores.items()):
-            look = LOOKS[name]
-            places = np.arange(len(of_classes)) + 0.2 * (line - (len(scores) - 1) / 2)
-            fill = "white" if hollow else look.color
-            axis.plot(
-                list(of_classes.values()),
-                places,
-                look.marker,
-                color=look.color,
-                markerfacecolor=fill,
-                markersize=6,
-                label=TITLES[name],
-            )
-        classes = list(next(iter(scores.values())))
-        axis.set(title=title, xlabel="F1", xlim=(lowest, 1.02), ylim=(len(classes) - 0.5, -0.5))
-        axis.set_yticks(range(len(classes)), classes)
-        axis.tick_params("y", length=0)
-        axis.grid(visible=False, axis="y")
-        for border in np.arange(len(classes) - 1) + 0.5:
-            axis.axhline(border, color="#e8e8e8", linewidth=0.6)
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, handletextpad=0.1)
-
-    found = "; ".join(
-        f"{TITLES[name]}: " + ", ".join(f"{label} {value:.2f}" for label, value in of_classes.items())
-        for name, of_classes in scores.items()
-    )
-    return Panel(f"{title}, F1 by class. {found}", paint, height=3.2)
-
-
-def confusion_panel(title: str, counts: NDArray[np.int64], classes: Sequence[str]) -> Panel:
-    """A confusion matrix: rows are the actual classes, the shade is the share of the row, the figure the images.
-
-    Args:
-        title: of the panel.
-        counts: shape (actual class, predicted class).
-        classes: their names.
-    """
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    short = [label[:3] + "." for label in classes]
-
-    def paint(axis: Axes) -> None:
-        axis.pcolormesh(shares, cmap=SHADES, vmin=0, vmax=1, edgecolors="#dddddd", linewidth=0.5)
-        for row, column in np.ndindex(*counts.shape):
-            if counts[row, column]:
-                color = "white" if shares[row, column] > 0.6 else INK
-                axis.text(column + 0.5, row + 0.5, f"{counts[row, column]}", ha="center", va="center", color=color)
-        axis.set(title=title, xlabel="predicted", ylabel="actual", aspect="equal", ylim=(len(classes), 0))
-        axis.set_xticks(np.arange(len(classes)) + 0.5, short)
-        axis.set_yticks(np.arange(len(classes)) + 0.5, short)
-        axis.tick_params(length=0)
-        axis.grid(visible=False)
-        axis.spines[:].set_visible(False)
-
-    recalls = ", ".join(f"{label} {share:.2f}" for label, share in zip(classes, shares.diagonal(), strict=True))
-    return Panel(f"Confusion matrix of {title}. Recall: {recalls}", paint, width=3.1, height=3.0)
-
-
 def curves_panel(
     title: str, curves: Mapping[str, tuple[Look, Sequence[tuple[pd.Series[float], int]]]], label: str
 ) -> Panel:
@@ -245,23 +180,28 @@ def curves_panel(
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_formatter(NullFormatter())
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.legend(loc="best", handlelength=2.6)
+        if len(curves) > FEW_LINES:
+            legend_below(axis)
+        else:
+            axis.legend(loc="best", handlelength=2.6)
 
-    return Panel(f"{title}, {label} over the epochs: {', '.join(curves)}", paint)
+    return Panel(
+        f"{title}, {label} over the epochs: {', '.join(curves)}", paint, height=2.7 + height_below(len(curves))
+    )
 
 
 def reliability_panel(
-    name: str, before: NDArray[np.float64], after: NDArray[np.float64], right: NDArray[np.bool_]
+    arm: Arm, before: NDArray[np.float64], after: NDArray[np.float64], right: NDArray[np.bool_]
 ) -> Panel:
-    """How often a model is right, by how sure it says it is.
+    """How often an arm is right, by how sure it says it is.
 
     Args:
-        name: of the model.
+        arm: whose answers they are.
         before: shape (image,), the probability of the class predicted.
         after: the same with the temperature.
         right: shape (image,), whether it is right.
     """
-    look = LOOKS[name]
+    look = arm.look
 
     def paint(axis: Axes) -> None:
         axis.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
@@ -273,30 +213,30 @@ def reliability_panel(
             mark: dict[str, Any] = {"marker": look.marker, "facecolor": fill, "edgecolor": look.color, "linewidth": 1.0}
             axis.scatter(said, true, 10 + 140 * counts / len(right), **mark, alpha=0.8, zorder=3)
             axis.scatter([], [], 30, **mark, label=label)  # one size in the legend
-        axis.set(title=TITLES[name], xlabel="probability of the class predicted", ylabel="share right")
+        axis.set(title=arm.title, xlabel="probability of the class predicted", ylabel="share right")
         axis.set(xlim=(0, 1.03), ylim=(0, 1.05), aspect="equal")
         axis.legend(loc="upper left")
 
-    alt = f"Reliability of {TITLES[name]}: the share of right answers against the probability"
+    alt = f"Reliability of {arm.title}: the share of right answers against the probability"
     return Panel(alt, paint, width=3.1, height=3.1)
 
 
 def efficiency_panel(
     title: str,
-    scores: Mapping[str, Mapping[int, NDArray[np.float64]]],
-    published: Mapping[str, Mapping[int, float]] | None,
+    scores: Mapping[Arm, Mapping[int, NDArray[np.float64]]],
+    published: Mapping[Arm, Mapping[int, float]],
 ) -> Panel:
     """A score against the share of the labels.
 
     Args:
         title: the score's name.
-        scores: by model and percentage of the labels, the score of every seed.
-        published: by model and percentage, what the published study found; none if it did not say.
+        scores: by arm and percentage of the labels, the score of every seed.
+        published: by arm and percentage, what the published study found, if it said.
     """
 
     def paint(axis: Axes) -> None:
-        for name, of_splits in scores.items():
-            look, splits = LOOKS[name], sorted(of_splits)
+        for arm, of_splits in scores.items():
+            look, splits = arm.look, sorted(of_splits)
             places = [SUBSETS.index(split) for split in splits]
             means = np.array([100 * of_splits[split].mean() for split in splits])
             spreads = np.array(
@@ -305,24 +245,24 @@ def efficiency_panel(
             axis.fill_between(
                 places, means - spreads, np.minimum(means + spreads, 100), color=look.color, alpha=0.15, linewidth=0
             )
-            axis.plot(places, means, look.dashes, marker=look.marker, color=look.color, label=TITLES[name])
-        for name, values in (published or {}).items():
+            axis.plot(places, means, look.dashes, marker=look.marker, color=look.color, label=arm.title)
+        for arm, values in published.items():
             places = [SUBSETS.index(split) for split in values]
             axis.plot(
                 places,
                 [100 * value for value in values.values()],
-                LOOKS[name].marker,
-                color=LOOKS[name].color,
+                arm.look.marker,
+                color=arm.look.color,
                 markerfacecolor="white",
-                label=f"{TITLES[name]}, published",
+                label=f"{arm.title}, published",
             )
         axis.set(title=title, xlabel="labels used, %", ylabel="%", xlim=(-0.25, len(SUBSETS) - 0.75))
         axis.set_xticks(range(len(SUBSETS)), map(str, SUBSETS))
-        axis.legend(loc="lower right")
+        legend_below(axis)
 
     found = "; ".join(
-        f"{TITLES[name]}: "
-        + ", ".join(f"{100 * of_splits[split].mean():.1f} at {split} %" for split in sorted(of_splits))
-        for name, of_splits in scores.items()
+        f"{arm.title}: " + ", ".join(f"{100 * of_splits[split].mean():.1f} at {split} %" for split in sorted(of_splits))
+        for arm, of_splits in scores.items()
     )
-    return Panel(f"{title} against the share of the labels, mean over seeds. {found}", paint)
+    height = 3.0 + height_below(len(scores) + len(published))
+    return Panel(f"{title} against the share of the labels, mean over seeds. {found}", paint, height=height)

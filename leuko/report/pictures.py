@@ -12,19 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
 
+from leuko.arms import Arm
+from leuko.models.classifier import Classifier
 from leuko.packs.reading import read_images
-from leuko.report.attention import classifier_of, heat_map
+from leuko.report.attention import heat_map
 from leuko.report.blocks import Card, Gallery, Picture
-from leuko.report.drawing import TITLES
 from leuko.training.device import to_device
+from leuko.training.parts import PACK_OF
 
 TILE = 144
 """Side of an example, in pixels."""
 FAINT = 0.25
 """How much is left of an image where a model does not look."""
-VIEWS = ("wbc", "prcc", "cam16")
 
 Answer = Mapping[Any, Any]
 """A row of the table that `evaluate` writes: `path`, `actual`, `predicted`, and each class's probability."""
@@ -72,7 +72,7 @@ def spotlight(image: NDArray[np.uint8], heat: NDArray[np.float64]) -> Image.Imag
 
 
 def disagreements(right: Sequence[Answer], wrong: Sequence[Answer]) -> list[int]:
-    """The images that one model tells right and the other wrong, where they differ most first.
+    """The images that one model classifies correctly and the other wrongly, where they differ most first.
 
     Args:
         right: the answers of the first model, image by image.
@@ -90,49 +90,56 @@ def disagreements(right: Sequence[Answer], wrong: Sequence[Answer]) -> list[int]
 
 
 def examples(
-    answers: Mapping[str, Sequence[Answer]],
-    models: Mapping[str, nn.Module],
-    pack: Path,
+    answers: Mapping[Arm, Sequence[Answer]],
+    models: Mapping[Arm, Classifier],
+    packs: Path,
     device: torch.device,
     *,
-    right: str,
-    wrong: str,
+    right: Arm,
+    wrong: Arm,
     n_shown: int,
 ) -> Gallery:
-    """Show images that one model tells right and the other wrong, and where both look.
+    """Show images that one model classifies correctly and the other wrongly, and where the models look.
+
+    A classifier of descriptors looks at no image: its answer stands there alone.
 
     Args:
-        answers: by model, image by image.
+        answers: by arm, image by image.
         models: the networks in evaluation mode.
-        pack: the folder of the test images, in the order of the answers.
+        packs: the folder of all packs, whose test images are in the order of the answers.
         device: where to compute.
-        right: the model that is right.
+        right: the arm that is right.
         wrong: the one that is wrong.
         n_shown: at most so many images.
     """
-    images = {size: read_images(pack, size) for size in VIEWS}
+    looking = {arm: model for arm, model in models.items() if "descriptors" not in model.inputs}
+    for model in looking.values():
+        to_device(model, device)
+    names = {"wbc", *(name for model in looking.values() for name in model.inputs)}
+    images = {name: read_images(packs / PACK_OF[name] / "test", name) for name in names}
     found = disagreements(answers[right], answers[wrong])
     cards = []
     for place in found[:n_shown]:
-        views = [torch.from_numpy(images[size][place]).permute(2, 0, 1).float().to(device) / 255 for size in VIEWS]
-        cell = np.array(images["wbc"][place])
         actual, path = (answers[right][place][key] for key in ("actual", "path"))
-        pictures, lines = [picture(enlarged(cell), f"A cell, {actual}", "cell")], [f"{actual}: {Path(path).name}"]
-        for name in ("base", "plus"):
-            answer = answers[name][place]
-            heat = heat_map(classifier_of(to_device(models[name], device)), views)
-            alt = f"What {TITLES[name]} looks at to call it {answer['predicted']}"
-            pictures.append(picture(spotlight(cell, heat), alt, TITLES[name]))
-            lines.append(_line(name, answer))
+        whole = enlarged(np.array(images["wbc"][place]))
+        pictures, lines = [picture(whole, f"A cell, {actual}", "cell")], [f"{actual}: {Path(path).name}"]
+        for arm in models:
+            answer = answers[arm][place]
+            lines.append(_line(arm, answer))
+            if arm in looking:
+                shown = [np.array(images[name][place]) for name in looking[arm].inputs]
+                views = [torch.from_numpy(view).permute(2, 0, 1).float().to(device) / 255 for view in shown]
+                lit = spotlight(shown[0], heat_map(looking[arm].classify, views))
+                pictures.append(picture(lit, f"What {arm.title} looks at to call it {answer['predicted']}", arm.title))
         cards.append(Card(pictures, lines))
-    shown = f", {len(cards)} of them shown" if len(cards) < len(found) else ""
-    caption = f"{TITLES[right]} right, {TITLES[wrong]} wrong: {len(found)} of {len(answers[right])} test images{shown}"
+    some = f", {len(cards)} of them shown" if len(cards) < len(found) else ""
+    caption = f"{right.title} right, {wrong.title} wrong: {len(found)} of {len(answers[right])} test images{some}"
     return Gallery(caption, cards)
 
 
-def _line(name: str, answer: Answer) -> str:
+def _line(arm: Arm, answer: Answer) -> str:
     """What a model says of an image, and how sure it is."""
     actual, predicted = answer["actual"], answer["predicted"]
     if actual == predicted:
-        return f"✓ {TITLES[name]}: {predicted} {100 * answer[predicted]:.0f} %"
-    return f"✗ {TITLES[name]}: {predicted} {100 * answer[predicted]:.0f} %, {actual} {100 * answer[actual]:.0f} %"
+        return f"✓ {arm.title}: {predicted} {100 * answer[predicted]:.0f} %"
+    return f"✗ {arm.title}: {predicted} {100 * answer[predicted]:.0f} %, {actual} {100 * answer[actual]:.0f} %"

@@ -4,42 +4,45 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
-from leuko.core.params import Params
+from leuko.arms import Arm, GainOf, arms, gains
+from leuko.core.params.everything import Params
 from leuko.data.manifest import read_manifest
-from leuko.evaluation.comparison import GAINS
-from leuko.models.build import load_model
+from leuko.models.build import load_classifier
 from leuko.report import published
-from leuko.report.blocks import Block, Card, Cell, Figure, Gallery, Listing, Report, Row, Section, Table
+from leuko.report.blocks import Block, Card, Cell, Figure, Gallery, Listing, Report, Row, Section, Table, Terms
 from leuko.report.drawing import gains_figure
 from leuko.report.pictures import examples, picture_of
 from leuko.report.sections import (
-    TERMS,
     calibration_figure,
-    classes_figure,
-    classes_table,
+    classes_tables,
     confusion_figure,
     data_table,
+    f1_figure,
     gain_of,
     gain_title,
     gains_table,
     in_words,
-    pretraining_panel,
-    published_table,
+    left_out_note,
+    pretraining_panels,
+    published_tables,
+    read_predictions,
     scores_table,
+    terms,
     training_panel,
     versions_table,
     warning,
 )
 
-MODELS = {"base": "wbc", "control": "control", "plus": "wbc_plus"}
-"""The names of the models' files and histories."""
 HEADLINE = {"balanced_accuracy": "Balanced accuracy", "accuracy": "Accuracy", "macro_f1": "Macro F1"}
+ANSWERS = ("gain", "gain_pretraining", "gain_tissue", "gain_blood", "gain_measuring")
+"""The comparisons that answer what the page asks."""
 
 
 def single_report(root: Path, params: Params, device: torch.device) -> Report:
@@ -54,34 +57,31 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
         The report; without `report.pictures`, no image of any cell or tissue is in it.
     """
     comparison = json.loads((root / "metrics/comparison.json").read_text())
-    scores = {name: comparison[name] for name in MODELS}
-    predictions = {name: pd.read_csv(root / f"plots/predictions/{name}.csv") for name in MODELS}
-    answers = {name: [(table, scores[name]["temperature"])] for name, table in predictions.items()}
-    gains = gains_figure(
-        "Gains on the same test images with 95 % intervals. Hollow: the interval holds zero.",
-        {
-            gain_title(name): {label: gain_of(comparison[name], key) for key, label in HEADLINE.items()}
-            for name in GAINS
-        },
-    )
+    classes, every = params.classes, arms(params.transfer)
+    present = [arm for arm in every if arm.key in comparison["arms"]]
+    scores = {arm: comparison["arms"][arm.key] for arm in present}
+    predictions = {arm: read_predictions(root / arm.predictions) for arm in present}
+    answers = {arm: [(table, scores[arm]["temperature"])] for arm, table in predictions.items()}
+    manifest = read_manifest(root / "data/manifest.csv")
+    pretraining = _pretraining_tables(root)
     sections = [
-        Section("reading", "How to read it", [TERMS]),
+        Section("reading", "How to read it", [terms(present, classes), *left_out_note(every, comparison["left_out"])]),
         Section(
             "scores",
             "Test scores",
             [
-                gains,
-                Row([scores_table(scores, len(predictions["base"])), gains_table(comparison)]),
-                Row([published_table(), _pretraining_table(root)]),
+                *_gain_blocks(gains(present), {arm.key: arm for arm in present}, comparison["gains"]),
+                Row([scores_table(scores, len(predictions[present[0]]))]),
+                *(Row([table]) for table in (*published_tables(present, classes), *pretraining)),
             ],
         ),
         Section(
             "classes",
             "Class by class",
             [
-                classes_figure(scores),
-                Row([classes_table(scores)]),
-                confusion_figure("confusion", "Test images by class.", predictions),
+                f1_figure({"Here": _f1(scores)}, "F1 of every class."),
+                Row(classes_tables(scores, classes)),
+                confusion_figure("confusion", "Test images by class.", predictions, classes),
             ],
         ),
         Section(
@@ -95,28 +95,32 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
         Section(
             "calibration",
             "Calibration",
-            [calibration_figure("calibration", "How often a model is right, by how sure it is.", answers)],
+            [calibration_figure("calibration", "How often a model is right, by how sure it is.", answers, classes)],
         ),
-        Section("training", "Training", [_training_figure(root)]),
+        Section("training", "Training", [_training_figure(root, present)]),
     ]
     if params.report.pictures:
-        sections.append(Section("pictures", "Pictures", _pictures(root, params.evaluate.examples, predictions, device)))
+        pictures = [
+            *_disagreements(root, params.evaluate.examples, predictions, device),
+            *_galleries(
+                root, reconstructed=bool(_scores_of(root, "prcc")), masked=bool((manifest["mask"] != "").any())
+            ),
+        ]
+        sections += [Section("pictures", "Pictures", pictures)] if pictures else []
     sections += [
-        Section("data", "Data", [Row([data_table(read_manifest(root / "data/manifest.csv"))])]),
+        Section("data", "Data", [Row([data_table(manifest, classes)])]),
         Section(
             "provenance",
             "Settings and versions",
             [
-                Row([versions_table(), _hashes_table(root)]),
+                Row([versions_table(), _hashes_table(root, present)]),
                 Listing((root / "params.yaml").read_text(encoding="utf-8")),
             ],
         ),
     ]
     return Report(
-        f"With {params.split} % of the labels: {in_words('gain', comparison['gain'])} Is it the pre-training? "
-        f"{in_words('gain_pretraining', comparison['gain_pretraining'])}",
+        f"With {params.split} % of the labels: {_answer(present, comparison)}",
         [
-            f"Is it size? {in_words('gain_size', comparison['gain_size'])}",
             "This is one run with one seed. Its intervals allow for the chance that chose the test images, not for "
             "the chance in training: another seed may move a gain further than they tell.",
         ],
@@ -125,76 +129,120 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
     )
 
 
-def _pretraining_table(root: Path) -> Table:
-    """What the two pre-trained networks reach on test images of their own, beside what the published ones did."""
-    prcc, cam16 = (json.loads((root / f"metrics/{name}.json").read_text()) for name in ("prcc", "cam16"))
-    rows = {
-        "CAM16 classifier: accuracy, %": [
+def _answer(present: Sequence[Arm], comparison: Mapping[str, Any]) -> str:
+    """What the comparisons found that matter most or, if there are none, what each arm reaches."""
+    by_key = {arm.key: arm for arm in present}
+    told = {gain.name: gain for gain in gains(present) if gain.name in ANSWERS}
+    if not told:
+        reached = {arm.phrase: 100 * comparison["arms"][arm.key]["balanced_accuracy"] for arm in present}
+        return f"balanced accuracy {', '.join(f'{value:.1f} % for {phrase}' for phrase, value in reached.items())}."
+    sentences = [
+        ("" if name == "gain" else f"{gain.question} ") + in_words(gain, by_key, comparison["gains"][name])
+        for name, gain in told.items()
+    ]
+    return " ".join(sentences)
+
+
+def _gain_blocks(compared: Sequence[GainOf], by_key: Mapping[str, Arm], comparisons: Mapping[str, Any]) -> list[Block]:
+    """What all comparisons found: in words, as a figure and as a table; nothing if there are none."""
+    if not compared:
+        return []
+    figure = gains_figure(
+        "Gains on the same test images with 95 % intervals. Hollow: not significant after correction.",
+        {
+            gain_title(gain, by_key): {label: gain_of(comparisons[gain.name], key) for key, label in HEADLINE.items()}
+            for gain in compared
+        },
+    )
+    answers = Terms({gain.question: in_words(gain, by_key, comparisons[gain.name]) for gain in compared})
+    return [answers, figure, Row([gains_table(compared, by_key, comparisons)])]
+
+
+def _f1(scores: Mapping[Arm, Mapping[str, Any]]) -> dict[Arm, dict[str, float | None]]:
+    """F1 by arm and class."""
+    return {arm: {label: part["f1"] for label, part in of_arm["classes"].items()} for arm, of_arm in scores.items()}
+
+
+def _scores_of(root: Path, name: str) -> dict[str, float]:
+    """What a pre-trained network reaches on test images of its own; nothing if it is left out."""
+    scores: dict[str, float] = json.loads((root / f"metrics/{name}.json").read_text())
+    return scores
+
+
+def _pretraining_tables(root: Path) -> list[Table]:
+    """What the pre-trained networks reach on test images of their own, beside what the published ones did."""
+    rows = {}
+    if cam16 := _scores_of(root, "cam16"):
+        rows["CAM16 classifier: accuracy, %"] = [
             Cell(cam16["accuracy"], "percent"),
             Cell(published.CAM16["accuracy"], "percent"),
-        ],
-        "CAM16 classifier: loss": [Cell(cam16["loss"], "score"), Cell(published.CAM16["loss"], "score")],
-        "pRCC autoencoder: 1 − SSIM": [Cell(prcc["one_minus_ssim"], "score"), Cell(None)],
-        "the same at data range 255": [
+        ]
+        rows["CAM16 classifier: loss"] = [Cell(cam16["loss"], "score"), Cell(published.CAM16["loss"], "score")]
+    if prcc := _scores_of(root, "prcc"):
+        rows["pRCC autoencoder: 1 − SSIM"] = [Cell(prcc["one_minus_ssim"], "score"), Cell(None)]
+        rows["the same at data range 255"] = [
             Cell(prcc["one_minus_ssim_data_range_255"], "small"),
             Cell(published.PRCC_DATA_RANGE_255, "small"),
-        ],
-    }
+        ]
     caption = (
         "The pre-trained networks on test images of their own. The published study computed SSIM as if pixels, which "
         "end at 1, reached 255; at that range even a flat grey image seems faithful."
     )
-    return Table("pretraining", caption, ["here", "published, own data"], rows)
+    return [Table("pretraining", caption, ["here", "published, own data"], rows)] if rows else []
 
 
-def _training_figure(root: Path) -> Figure:
-    """The curves of all five trainings."""
-    histories = {path.stem: pd.read_csv(path) for path in sorted((root / "plots/history").glob("*.csv"))}
-    blood = {name: [histories[file]] for name, file in MODELS.items()}
+def _training_figure(root: Path, present: Sequence[Arm]) -> Figure:
+    """The curves of all trainings."""
+    blood = {arm: [pd.read_csv(root / arm.history)] for arm in present if arm.history}
+    pretrained = {name: pd.read_csv(root / f"plots/history/{name}.csv") for name in ("prcc", "cam16")}
     return Figure(
         "training",
-        "Training. A mark is at the epoch whose weights were kept: the best on the validation images.",
+        "Training. A mark is at the epoch whose weights were kept.",
         [
             training_panel("Blood cells, validation", "val_balanced_accuracy", "balanced accuracy", blood),
             training_panel("Blood cells, validation", "val_loss", "loss", blood),
             training_panel("Blood cells, training", "train_loss", "loss", blood),
-            pretraining_panel("pRCC autoencoder", "1 − SSIM", histories["prcc"]),
-            pretraining_panel("CAM16 classifier", "loss", histories["cam16"]),
+            *pretraining_panels(pretrained),
         ],
     )
 
 
-def _pictures(root: Path, n_shown: int, predictions: Mapping[str, pd.DataFrame], device: torch.device) -> list[Block]:
-    """The pictures that earlier stages drew, and the test images on which base and WBC+ disagree."""
-    models = {name: load_model(root / f"models/{MODELS[name]}.safetensors")[0] for name in ("base", "plus")}
-    answers = {name: predictions[name].to_dict("records") for name in models}
-    pack = root / "data/packs/wbc/test"
+def _disagreements(
+    root: Path, n_shown: int, predictions: Mapping[Arm, pd.DataFrame], device: torch.device
+) -> list[Block]:
+    """The test images on which base and WBC+ disagree, if both are there."""
+    by_key = {arm.key: arm for arm in predictions}
+    if not {"base", "plus"} <= by_key.keys():
+        return []
+    pair = [by_key["base"], by_key["plus"]]
+    models = {arm: load_classifier(root / arm.model)[0] for arm in pair}
+    answers = {arm: predictions[arm].to_dict("records") for arm in pair}
     return [
         "Where two models disagree: the cell, then what each answer rests on. A place fades as far as the answer holds "
         "when it is covered; the line surrounds all that counts at least half as much as the place that counts most "
         "(occlusion sensitivity, Zeiler & Fergus 2014). It tells where a model looks, not whether it should.",
         *(
-            examples(answers, models, pack, device, right=right, wrong=wrong, n_shown=n_shown)
-            for right, wrong in (("plus", "base"), ("base", "plus"))
-        ),
-        Gallery(
-            "What the networks were given and made of it",
-            [
-                Card(
-                    [picture_of(root / "plots/reconstructions.png", "Kidney tissue")],
-                    ["pRCC autoencoder: images and their reconstructions"],
-                ),
-                Card(
-                    [picture_of(root / "plots/masked.png", "Masked images")],
-                    ["Images, masks, and the masked copies added to training"],
-                ),
-            ],
+            examples(answers, models, root / "data/packs", device, right=right, wrong=wrong, n_shown=n_shown)
+            for right, wrong in (pair[::-1], pair)
         ),
     ]
 
 
-def _hashes_table(root: Path) -> Table:
+def _galleries(root: Path, *, reconstructed: bool, masked: bool) -> list[Block]:
+    """The pictures that earlier stages drew, of what there was to draw."""
+    pictures = [
+        (reconstructed, "reconstructions", "Kidney tissue", "pRCC autoencoder: images and their reconstructions"),
+        (masked, "masked", "Masked images", "Images, masks, and the masked copies added to training"),
+    ]
+    cards = [
+        Card([picture_of(root / f"plots/{name}.png", alt)], [line]) for drawn, name, alt, line in pictures if drawn
+    ]
+    return [Gallery("What the networks were given and made of it", cards)] if cards else []
+
+
+def _hashes_table(root: Path, present: Sequence[Arm]) -> Table:
     """Which data and models the report is about."""
-    files = ["data/manifest.csv", *(f"models/{name}.safetensors" for name in ("prcc", "cam16", *MODELS.values()))]
+    pretrained = [f"models/{name}.safetensors" for name in ("prcc", "cam16") if _scores_of(root, name)]
+    files = ["data/manifest.csv", *pretrained, *(arm.model.as_posix() for arm in present)]
     rows = {name: [Cell(hashlib.sha256((root / name).read_bytes()).hexdigest())] for name in files}
     return Table("hashes", "Content (SHA-256).", ["hash"], rows)

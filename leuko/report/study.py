@@ -9,32 +9,36 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from leuko.core.classes import CLASSES
+from leuko.arms import Arm, GainOf, arms, gains
 from leuko.core.errors import LeukoError
-from leuko.evaluation.comparison import GAINS, NAMES
+from leuko.core.params.everything import Params
+from leuko.core.params.reading import load_params
 from leuko.report import published
 from leuko.report.blocks import Block, Cell, Figure, Listing, Report, Row, Section, Table
-from leuko.report.drawing import TITLES, efficiency_panel, f1_panel, gains_figure
+from leuko.report.drawing import efficiency_panel, gains_figure
 from leuko.report.page import write_report
 from leuko.report.sections import (
     SCORES,
-    TERMS,
     calibration_figure,
+    class_table,
     confusion_figure,
+    f1_figure,
     gain_cell,
     gain_of,
     gain_title,
-    pretraining_panel,
-    published_table,
+    left_out_note,
+    pretraining_panels,
+    published_tables,
+    read_predictions,
+    terms,
     training_panel,
     versions_table,
     warning,
 )
 
-HISTORIES = {"base": "wbc", "control": "control", "plus": "wbc_plus"}
 HEADLINE = ("balanced_accuracy", "accuracy", "macro_f1")
+HISTORIES = Path("plots/history")
 
 
 def build_report(study: Path, out: Path) -> None:
@@ -69,30 +73,31 @@ def study_report(study: Path) -> Report:
         raise LeukoError(f"{error.filename} is missing; make study writes it") from error
     runs = {split: [Run(study, split, seed) for seed in part["seeds"]] for split, part in splits.items()}
     some_run = next(iter(runs.values()))[0]
+    params = load_params(Params, some_run.folder / "params.yaml")
+    every, classes = arms(params.transfer), params.classes
+    present = [arm for arm in every if all(arm.key in part["arms"] for part in splits.values())]
+    by_key = {arm.key: arm for arm in present}
+    compared = gains(present)
+    left_out = {key: reason for of_split in runs.values() for run in of_split for key, reason in run.left_out.items()}
+    verdicts = {gain: verdict(splits, gain, by_key) for gain in compared}
     return Report(
-        verdict(splits, "gain"),
+        next(iter(verdicts.values()), "No two of the arms that are there are compared."),
         [
-            f"Is it the pre-training? {verdict(splits, 'gain_pretraining')}",
-            f"Is it size? {verdict(splits, 'gain_size')}",
+            *(f"{gain.question} {sentence}" for gain, sentence in list(verdicts.items())[1:]),
             "In brackets: the difference in points of balanced accuracy, mean over the seeds, and its 95 % interval, "
             "which allows for the chance in training and for that in the test images. A difference counts as "
-            "significant if its p-value, corrected for the number of shares (Holm 1979), is below 0.05.",
+            "significant if its p-value, corrected for the number of comparisons (Holm 1979), is below 0.05.",
         ],
         [
-            Section("reading", "How to read it", [TERMS]),
+            Section("reading", "How to read it", [terms(present, classes), *left_out_note(every, left_out)]),
+            Section("labels", "How many labels it takes", _label_blocks(splits, scores, by_key, classes)),
+            Section("classes", "Class by class", _class_blocks(runs, present, classes)),
             Section(
-                "labels",
-                "How many labels it takes",
-                [
-                    _efficiency_figure(scores),
-                    _gains_figure(splits),
-                    *(Row([_scores_table(splits, key), _gains_table(splits, key)]) for key in (*HEADLINE, "loss")),
-                    Row([published_table()]),
-                ],
+                "calibration",
+                "Calibration",
+                [_calibration(split, of_split, present, classes) for split, of_split in runs.items()],
             ),
-            Section("classes", "Class by class", _class_blocks(runs)),
-            Section("calibration", "Calibration", [_calibration(split, of_split) for split, of_split in runs.items()]),
-            Section("training", "Training", [_training_figure(runs)]),
+            Section("training", "Training", [_training_figure(runs, present)]),
             Section(
                 "provenance",
                 "Settings and versions",
@@ -104,28 +109,26 @@ def study_report(study: Path) -> Report:
                 ],
             ),
         ],
-        warning(yaml.safe_load((some_run.folder / "params.yaml").read_text(encoding="utf-8"))["data_root"]),
+        warning(params.data_root),
     )
 
 
-def verdict(splits: Mapping[str, Any], name: str) -> str:
+def verdict(splits: Mapping[str, Any], gain: GainOf, by_key: Mapping[str, Arm]) -> str:
     """Say in one sentence for which shares of the labels a comparison found a difference.
 
     Args:
         splits: as the summary has them.
-        name: of the comparison.
+        gain: the comparison.
+        by_key: the arms.
     """
-    findings: dict[str, list[str]] = {
-        "is better than": [],
-        "is worse than": [],
-        "is not significantly different from": [],
-    }
-    better, worse, alike = findings.values()
+    better: list[str] = []
+    worse: list[str] = []
+    alike: list[str] = []
     for split, part in splits.items():
-        gain = gain_of(part["gains"][name], "balanced_accuracy")
-        found = (better if gain.value > 0 else worse) if gain.significant else alike
-        found.append(f"{split} % ({gain.value:+z.1f}, {gain.low:z.1f} to {gain.high:z.1f})")
-    first, second = (NAMES[model] for model in GAINS[name])
+        value, low, high, significant = gain_of(part["gains"][gain.name], "balanced_accuracy")
+        found = (better if value > 0 else worse) if significant else alike
+        found.append(f"{split} % ({value:+z.1f}, {low:z.1f} to {high:z.1f})")
+    first, second = by_key[gain.better].phrase, by_key[gain.than].phrase
     findings = {"is better than": better, "is worse than": worse, "is not significantly different from": alike}
     told = [f"{verb} {second} with {_listed(found)} of the labels" for verb, found in findings.items() if found]
     sentence = f"{first} {'; it '.join(told)}."
@@ -149,148 +152,178 @@ class Run:
 
     def __init__(self, study: Path, split: str, seed: int) -> None:
         self.folder = study / f"cells/split{split}-seed{seed}"
-        self.scores: dict[str, Any] = json.loads((self.folder / "comparison.json").read_text())
-        self.predictions = {model: pd.read_csv(self.folder / f"{model}.csv") for model in TITLES}
+        comparison = json.loads((self.folder / "comparison.json").read_text())
+        self.scores: dict[str, Any] = comparison["arms"]
+        self.left_out: dict[str, str] = comparison["left_out"]
 
-    def history(self, name: str) -> pd.DataFrame:
-        """What a training went through, epoch by epoch."""
-        return pd.read_csv(self.folder / f"history/{name}.csv")
+    def predictions(self, arm: Arm) -> pd.DataFrame:
+        """What an arm says of the test images."""
+        return read_predictions(self.folder / "predictions" / arm.predictions.name)
+
+    def history(self, path: Path) -> pd.DataFrame:
+        """What a training went through, epoch by epoch; `path` as the pipeline has it."""
+        return pd.read_csv(self.folder / "history" / path.relative_to(HISTORIES))
 
 
 Runs = Mapping[str, Sequence[Run]]
 """By percentage of the labels, a run for every seed."""
 
 
-def _efficiency_figure(scores: pd.DataFrame) -> Figure:
-    """Scores against the share of the labels."""
-    known = {"balanced_accuracy": published.BALANCED_ACCURACY, "accuracy": published.ACCURACY}
+def _label_blocks(
+    splits: Mapping[str, Any], scores: pd.DataFrame, by_key: Mapping[str, Arm], classes: Sequence[str]
+) -> list[Block]:
+    """Scores and gains by the share of the labels."""
+    present = list(by_key.values())
+    compared = gains(present)
+    blocks: list[Block] = [_efficiency_figure(scores, present, published.comparable(present, classes))]
+    blocks += [_gains_figure(splits, compared, by_key)] if compared else []
+    for key in (*HEADLINE, "loss"):
+        tables = [_scores_table(splits, key, present)]
+        tables += [_gains_table(splits, key, compared, by_key)] if compared else []
+        blocks.append(Row(tables))
+    blocks += [Row([table]) for table in published_tables(present, classes)]
+    return blocks
+
+
+def _efficiency_figure(scores: pd.DataFrame, present: Sequence[Arm], known: Sequence[Arm]) -> Figure:
+    """Scores against the share of the labels, and what the published study found of the arms that it had."""
+    theirs = {"balanced_accuracy": published.BALANCED_ACCURACY, "accuracy": published.ACCURACY}
+    caption = (
+        "Scores on the test images by the share of the labels: mean over the seeds, and a band of one standard "
+        "deviation to both sides."
+    )
+    if known:
+        caption += " Hollow and without a line: the published study, one run each on its own data."
     return Figure(
         "efficiency",
-        "Scores on the test images by the share of the labels: mean over the seeds, and a band of one standard "
-        "deviation to both sides. Hollow: the published study, one run each on its own data.",
+        caption,
         [
             efficiency_panel(
                 SCORES[key][0].removesuffix(", %"),
                 {
-                    model: {
-                        split: scores[(scores["model"] == model) & (scores["split"] == split)][key].to_numpy(np.float64)
-                        for split in sorted(set(scores["split"]))
+                    arm: {
+                        split: of_arm[of_arm["split"] == split][key].to_numpy(np.float64)
+                        for split in sorted(set(of_arm["split"]))
                     }
-                    for model in TITLES
+                    for arm in present
+                    for of_arm in [scores[scores["model"] == arm.key]]
                 },
-                known.get(key, {}),
+                {arm: theirs[key][arm.key] for arm in known if key in theirs},
             )
             for key in HEADLINE
         ],
     )
 
 
-def _gains_figure(splits: Mapping[str, Any]) -> Figure:
+def _gains_figure(splits: Mapping[str, Any], compared: Sequence[GainOf], by_key: Mapping[str, Arm]) -> Figure:
     """Gains of balanced accuracy, split by split."""
     return gains_figure(
         "Gains of balanced accuracy with 95 % intervals over seeds and images, by the share of the labels. Hollow: not "
         "significant after correction.",
         {
-            gain_title(name): {
-                f"{split} %": gain_of(part["gains"][name], "balanced_accuracy") for split, part in splits.items()
+            gain_title(gain, by_key): {
+                f"{split} %": gain_of(part["gains"][gain.name], "balanced_accuracy") for split, part in splits.items()
             }
-            for name in GAINS
+            for gain in compared
         },
     )
 
 
-def _scores_table(splits: Mapping[str, Any], key: str) -> Table:
+def _scores_table(splits: Mapping[str, Any], key: str, present: Sequence[Arm]) -> Table:
     """Mean and standard deviation of a score over the seeds."""
     label, form = SCORES[key]
     rows = {
-        f"{split} % of labels": [
-            Cell(part["models"][model][kind][key], form) for model in TITLES for kind in ("mean", "std")
+        arm.title: [
+            Cell(part["arms"][arm.key][kind][key], form) for part in splits.values() for kind in ("mean", "std")
         ]
-        for split, part in splits.items()
+        for arm in present
     }
-    groups = [(title, 2) for title in TITLES.values()]
-    return Table(f"scores {key}", f"{label}: mean and standard deviation.", ["mean", "SD"] * 3, rows, groups)
+    groups = [(f"{split} % of labels", 2) for split in splits]
+    caption = f"{label}: mean and standard deviation."
+    return Table(f"scores {key}", caption, ["mean", "SD"] * len(splits), rows, groups)
 
 
-def _gains_table(splits: Mapping[str, Any], key: str) -> Table:
+def _gains_table(splits: Mapping[str, Any], key: str, compared: Sequence[GainOf], by_key: Mapping[str, Arm]) -> Table:
     """Gains of a score with corrected p-values."""
     rows = {
-        f"{split} % of labels": [
+        gain_title(gain, by_key): [
             cell
-            for gain in (part["gains"][name] for name in GAINS)
-            for cell in (gain_cell(gain, key), Cell(gain["interval"][key]["p_holm"], "p"))
+            for part in splits.values()
+            for found in [part["gains"][gain.name]]
+            for cell in (gain_cell(found, key), Cell(found["interval"][key]["p_holm"], "p"))
         ]
-        for split, part in splits.items()
+        for gain in compared
     }
     label = SCORES[key][0].replace(", %", ", points")
-    groups = [(gain_title(name), 2) for name in GAINS]
-    return Table(f"gains {key}", f"{label}: gains, and corrected p-values.", ["gain", "p"] * 3, rows, groups)
+    groups = [(f"{split} % of labels", 2) for split in splits]
+    return Table(f"gains {key}", f"{label}: gains, and corrected p-values.", ["gain", "p"] * len(splits), rows, groups)
 
 
-def _class_blocks(runs: Runs) -> list[Block]:
+def _class_blocks(runs: Runs, present: Sequence[Arm], classes: Sequence[str]) -> list[Block]:
     """F1 of every class and confusion matrices, split by split."""
     means = {
         split: {
-            model: {
-                label: float(np.mean([run.scores[model]["classes"][label]["f1"] for run in of_split]))
-                for label in CLASSES["wbc"]
-            }
-            for model in TITLES
+            arm: {label: _mean([run.scores[arm.key]["classes"][label]["f1"] for run in of_split]) for label in classes}
+            for arm in present
         }
         for split, of_split in runs.items()
     }
-    panels = [f1_panel(f"{split} % of the labels", f1, 0) for split, f1 in means.items()]
-    rows = {
-        label: [Cell(of_split[model][label], "score") for of_split in means.values() for model in TITLES]
-        for label in CLASSES["wbc"]
-    }
-    groups = [(f"{split} % of labels", len(TITLES)) for split in means]
-    table = Table("classes", "F1 of every class, mean over the seeds.", [*TITLES.values()] * len(means), rows, groups)
+    panels = {f"{split} % of the labels": f1 for split, f1 in means.items()}
+    tables = [
+        class_table(
+            f"classes {split}",
+            f"With {split} % of the labels: F1 of every class, mean over the seeds.",
+            {arm.title: of_classes for arm, of_classes in f1.items()},
+        )
+        for split, f1 in means.items()
+    ]
     return [
-        Figure(
-            "f1",
-            "F1 of every class, mean over the seeds. Hollow: the published study on its own data, with all labels.",
-            [*panels, f1_panel("Published, all labels", published.F1, 0, hollow=True)],
-        ),
-        Row([table]),
+        f1_figure(panels, "F1 of every class, mean over the seeds."),
+        Row(tables),
         *(
             confusion_figure(
                 f"confusion-{split}",
                 f"With {split} % of the labels: test images by class, of all seeds together.",
-                {model: pd.concat([run.predictions[model] for run in of_split]) for model in TITLES},
+                {arm: pd.concat([run.predictions(arm) for run in of_split]) for arm in present},
+                classes,
             )
             for split, of_split in runs.items()
         ),
     ]
 
 
-def _calibration(split: str, runs: Sequence[Run]) -> Figure:
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean over the seeds; none for a class that has no test images."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _calibration(split: str, runs: Sequence[Run], present: Sequence[Arm], classes: Sequence[str]) -> Figure:
     """Reliability diagrams of one split, all seeds together."""
     return calibration_figure(
         f"calibration-{split}",
         f"With {split} % of the labels: how often a model is right, by how sure it is.",
-        {model: [(run.predictions[model], run.scores[model]["temperature"]) for run in runs] for model in TITLES},
+        {arm: [(run.predictions(arm), run.scores[arm.key]["temperature"]) for run in runs] for arm in present},
+        classes,
     )
 
 
-def _training_figure(runs: Runs) -> Figure:
-    """The curves of the blood cell models, split by split, and those of the pre-trainings, which all runs share."""
+def _training_figure(runs: Runs, present: Sequence[Arm]) -> Figure:
+    """The curves of the blood cells, split by split, and those of the pre-trainings, which all runs share."""
     some_run = next(iter(runs.values()))[0]
     return Figure(
         "training",
-        "Training, a line for every seed. A mark is at the epoch whose weights were kept: the best on the validation "
-        "images.",
+        "Training, a line for every seed. A mark is at the epoch whose weights were kept.",
         [
             *(
                 training_panel(
                     f"{split} % of the labels, validation",
                     "val_balanced_accuracy",
                     "balanced accuracy",
-                    {model: [run.history(name) for run in of_split] for model, name in HISTORIES.items()},
+                    {arm: [run.history(arm.history) for run in of_split] for arm in present if arm.history},
                 )
                 for split, of_split in runs.items()
             ),
-            pretraining_panel("pRCC autoencoder", "1 − SSIM", some_run.history("prcc")),
-            pretraining_panel("CAM16 classifier", "loss", some_run.history("cam16")),
+            *pretraining_panels({name: some_run.history(HISTORIES / f"{name}.csv") for name in ("prcc", "cam16")}),
         ],
     )

@@ -171,7 +171,7 @@ def test_the_answer_is_honest(finished, tmp_path):
 
 def test_arms_that_are_left_out_have_their_reason(finished):
     report = report_on(finished, **{"report.pictures": False})
-    assert "morphology (this test trains none)" in render(report)
+    assert "scratch (this test trains none)" in render(report)
     (scores,) = [table for table in report.tables if table.name == "scores"]
     assert list(scores.rows) == ["base", "control", "WBC+"]
 
@@ -234,10 +234,10 @@ def test_a_class_without_test_images_has_no_score():
 
 EIGHT = ("Band", "Blast", "Monoblast", "Monocytoid", "NA", "Atypical $x$ lymphocyte", "Plasma <cell>", "Smudge_cell")
 TRANSFER = {
-    "scratch": {"images": "none", "task": "none"},
-    "tissue": {"images": "tissue", "task": "descriptors"},
-    "blood": {"images": "blood", "task": "contrastive"},
-    "twice": {"images": "blood", "task": "reconstruction"},
+    "scratch": {"network": "pooled", "weights": "none"},
+    "imagenet": {"network": "resnet18", "weights": "imagenet"},
+    "ours": {"network": "pooled", "weights": "encoder.safetensors"},
+    "twice": {"network": "resnet18", "weights": "none"},
 }
 
 
@@ -249,7 +249,7 @@ def without_tissue(tmp_path) -> Path:
     labels = np.arange(42) % 7
     params = load_params(Params, write_settings(tmp_path, classes=names, transfer=TRANSFER, data_root="data/real"))
     every = arms(params.transfer)
-    present = [arm for arm in every if not arm.tissue]
+    present = [arm for arm in every if arm.key != "plus"]
     history = {"epoch": [1, 2], "lr": 0.1, "best": [0, 1]}
     history |= {name: [0.5, 0.4] for name in ("train_loss", "val_loss", "val_balanced_accuracy")}
     probabilities, scores = {}, {}
@@ -267,7 +267,7 @@ def without_tissue(tmp_path) -> Path:
         for gain in gains(present)
     }
     correct_together(compared.values())
-    reasons = {arm.key: "there are no tissue images" for arm in every if arm.tissue}
+    reasons = {"plus": "there are no tissue images"}
     write(tmp_path / "metrics/comparison.json", {"arms": scores, "gains": compared, "left_out": reasons})
     for name in ("prcc", "cam16"):
         write(tmp_path / f"metrics/{name}.json", {})
@@ -300,14 +300,13 @@ def test_any_classes_and_arms_without_tissue(without_tissue, tmp_path):
     text = (tmp_path / "out/report.html").read_text()
     assert_self_contained(text)
     assert "Plasma &lt;cell&gt;" in text
-    assert "tissue, frozen (there are no tissue images)" in text
+    assert "WBC+ (there are no tissue images)" in text
     assert "ublished study" not in text  # it had none of these classes
     assert "pRCC" not in text[: text.index("<pre>")]
     assert "Pictures" not in {section.title for section in report.sections}
-    assert "Is measuring better than learning from scratch?" in report.answer
-    assert "worth something? " in report.answer
+    assert "Is the residual encoder better than base?" in report.answer
     table = pd.read_csv(tmp_path / "out/tables.csv", keep_default_na=False)
-    assert len(table[table["table"] == "f1"]) == 9 * (len(EIGHT) - 1)  # nine arms; one class has no test images
+    assert len(table[table["table"] == "f1"]) == 6 * (len(EIGHT) - 1)  # six arms; one class has no test images
     assert "NA" in set(table["column"])
     assert not table.duplicated(["table", "row", "column"]).any()
 
@@ -416,7 +415,7 @@ def make_study(folder, finished, n_images=40):
                 probabilities[model].append(parts)
                 scores[model] = score(parts, labels, CLASS_NAMES) | {"temperature": 1.5, "ece_calibrated": 0.1}
                 rows.append({"split": split, "seed": seed, "model": model} | {k: scores[model][k] for k in HEADLINE})
-            write(cell / "comparison.json", {"arms": scores, "gains": {}, "left_out": {"morphology": "no cells"}})
+            write(cell / "comparison.json", {"arms": scores, "gains": {}, "left_out": {"scratch": "no cells"}})
         compared = {
             gain.name: compare(np.stack(probabilities[gain.better]), np.stack(probabilities[gain.than]), labels)
             for gain in gains([arm for arm in arms({}) if arm.key in skill])
@@ -441,7 +440,7 @@ def test_the_study_has_a_report(study, tmp_path):
     assert_self_contained(text)
     assert "data:image/jpeg" not in text
     figures = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert "morphology (no cells)" in text
+    assert "scratch (no cells)" in text
     assert {"efficiency.svg", "gains.png", "confusion-1.svg"} <= figures
     assert {"gains balanced_accuracy", "scores loss", "published"} <= set(pd.read_csv(tmp_path / "tables.csv")["table"])
 

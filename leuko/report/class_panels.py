@@ -46,7 +46,7 @@ def f1_panel(
                 places,
                 arm.look.marker,
                 color=arm.look.color,
-                markerfacecolor="white" if hollow else _fill(arm),
+                markerfacecolor="white" if hollow else arm.look.color,
                 markersize=4.5 if crowded else 6,
                 label=arm.title,
             )
@@ -64,11 +64,6 @@ def f1_panel(
     )
     height = 1.2 + len(classes) * max(0.4, 0.08 * n_arms) + height_below(n_arms)
     return Panel(f"{title}, F1 by class. {found}", paint, height=height)
-
-
-def _fill(arm: Arm) -> str:
-    """The inside of an arm's mark: white where its line is dotted, as another arm may have its colour."""
-    return "white" if arm.family == "features" and arm.look.dashes == ":" else arm.look.color
 
 
 def _share(value: float | None) -> str:

@@ -19,7 +19,7 @@ from leuko.packs.reading import read_images
 from leuko.report.attention import heat_map
 from leuko.report.blocks import Card, Gallery, Picture
 from leuko.training.device import to_device
-from leuko.training.parts import PACK_OF
+from leuko.training.parts import PACK
 
 TILE = 144
 """Side of an example, in pixels."""
@@ -101,8 +101,6 @@ def examples(
 ) -> Gallery:
     """Show images that one model classifies correctly and the other wrongly, and where the models look.
 
-    A classifier of descriptors looks at no image: its answer stands there alone.
-
     Args:
         answers: by arm, image by image.
         models: the networks in evaluation mode.
@@ -112,11 +110,10 @@ def examples(
         wrong: the one that is wrong.
         n_shown: at most so many images.
     """
-    looking = {arm: model for arm, model in models.items() if "descriptors" not in model.inputs}
-    for model in looking.values():
+    for model in models.values():
         to_device(model, device)
-    names = {"wbc", *(name for model in looking.values() for name in model.inputs)}
-    images = {name: read_images(packs / PACK_OF[name] / "test", name) for name in names}
+    names = {"wbc", *(name for model in models.values() for name in model.inputs)}
+    images = {name: read_images(packs / PACK / "test", name) for name in names}
     found = disagreements(answers[right], answers[wrong])
     cards = []
     for place in found[:n_shown]:
@@ -126,11 +123,10 @@ def examples(
         for arm in models:
             answer = answers[arm][place]
             lines.append(_line(arm, answer))
-            if arm in looking:
-                shown = [np.array(images[name][place]) for name in looking[arm].inputs]
-                views = [torch.from_numpy(view).permute(2, 0, 1).float().to(device) / 255 for view in shown]
-                lit = spotlight(shown[0], heat_map(looking[arm].classify, views))
-                pictures.append(picture(lit, f"What {arm.title} looks at to call it {answer['predicted']}", arm.title))
+            shown = [np.array(images[name][place]) for name in models[arm].inputs]
+            sizes = [torch.from_numpy(image).permute(2, 0, 1).float().to(device) / 255 for image in shown]
+            lit = spotlight(shown[0], heat_map(models[arm].classify, sizes))
+            pictures.append(picture(lit, f"What {arm.title} looks at to call it {answer['predicted']}", arm.title))
         cards.append(Card(pictures, lines))
     some = f", {len(cards)} of them shown" if len(cards) < len(found) else ""
     caption = f"{right.title} right, {wrong.title} wrong: {len(found)} of {len(answers[right])} test images{some}"

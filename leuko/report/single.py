@@ -41,7 +41,7 @@ from leuko.report.sections import (
 )
 
 HEADLINE = {"balanced_accuracy": "Balanced accuracy", "accuracy": "Accuracy", "macro_f1": "Macro F1"}
-ANSWERS = ("gain", "gain_pretraining", "gain_tissue", "gain_blood", "gain_measuring")
+ANSWERS = ("gain", "gain_pretraining", "gain_encoder")
 """The comparisons that answer what the page asks."""
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -52,7 +50,7 @@ class WbcNet(Classifier):
         n_classes: the number of logits.
     """
 
-    inputs: ClassVar = ("wbc",)
+    inputs = ("wbc",)
 
     def __init__(self, n_classes: int) -> None:
         super().__init__()

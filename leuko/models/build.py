@@ -12,6 +12,7 @@ from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.base import WbcNet
 from leuko.models.classifier import Classifier
 from leuko.models.encoders import Encoder, TransferNet, build_encoder
+from leuko.models.feature_classifier import FeatureClassifier
 from leuko.models.plus import WbcPlusNet
 from leuko.models.store import load_config, load_weights
 from leuko.models.tissue import Cam16Net
@@ -23,12 +24,16 @@ MAX_CLASSES = 1000
 MAX_WIDTH, MAX_SIDE = 256, 1024
 """Nor of an encoder larger than these."""
 
+MAX_FEATURES, MAX_CENTRES = 10_000, 10_000
+"""Nor of so many descriptors or training cells."""
+
 
 def build(config: dict[str, Any]) -> nn.Module:
     """Make the network that a configuration describes, with initial weights.
 
     Args:
-        config: `network`, and what that network needs: `classes`, `freeze`; `encoder`, `width`, `side`.
+        config: `network`, and what that network needs: `classes`, `freeze`; `encoder`, `width`, `side`;
+            `average`, `descriptors`, `centres`.
 
     Returns:
         The network.
@@ -50,6 +55,8 @@ def build(config: dict[str, Any]) -> nn.Module:
                 return _encoder(config)
             case "transfer":
                 return TransferNet(_encoder(config), _n_classes(config))
+            case "features":
+                return _feature_classifier(config)
             case other:
                 raise LeukoError(f"there is no network {other!r}")
     except (KeyError, TypeError, ValueError) as error:
@@ -67,6 +74,20 @@ def _encoder(config: dict[str, Any]) -> Encoder:
     if not 1 <= width <= MAX_WIDTH or not 1 <= side <= MAX_SIDE:
         raise ValueError(f"an encoder of width {width} for images of {side} pixels")
     return build_encoder(encoder, width=width, side=side)
+
+
+def _feature_classifier(config: dict[str, Any]) -> FeatureClassifier:
+    """A classifier on features; without an `encoder` it is one on descriptors alone.
+
+    Raises:
+        LeukoError: if there is no encoder of that name.
+        ValueError: if it would be absurdly large.
+    """
+    encoder = _encoder(config) if config["encoder"] else None
+    n_descriptors, n_centres = config["descriptors"], config["centres"]
+    if not (encoder or n_descriptors) or not 0 <= n_descriptors <= MAX_FEATURES or not 1 <= n_centres <= MAX_CENTRES:
+        raise ValueError(f"{n_centres} centres with {n_descriptors} descriptors")
+    return FeatureClassifier(encoder, n_descriptors, n_centres, _n_classes(config), average=config["average"] is True)
 
 
 def _n_classes(config: dict[str, Any]) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 
@@ -15,7 +13,7 @@ class Classifier(nn.Module):
             at the size of that set.
     """
 
-    inputs: ClassVar[tuple[str, ...]]
+    inputs: tuple[str, ...]
 
     def classify(self, *arrays: Tensor) -> Tensor:
         """Classify.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -239,7 +238,7 @@ class TransferNet(Classifier):
         n_classes: the number of logits.
     """
 
-    inputs: ClassVar = ("wbc",)
+    inputs = ("wbc",)
 
     def __init__(self, encoder: Encoder, n_classes: int) -> None:
         super().__init__()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
@@ -62,7 +60,7 @@ class WbcPlusNet(Classifier):
         n_classes: the number of logits.
     """
 
-    inputs: ClassVar = ("wbc", "prcc", "cam16")
+    inputs = ("wbc", "prcc", "cam16")
 
     def __init__(self, encoder: nn.Module, cam16: Cam16Net, n_classes: int) -> None:
         super().__init__()

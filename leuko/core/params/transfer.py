@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -44,3 +44,25 @@ class Finetune(Recipe):
     """How encoders are fine-tuned on the labels; `width` is the number of channels of the pooled encoder's stem."""
 
     width: Annotated[int, Field(ge=4, le=256, multiple_of=4)]
+
+
+class Probe(Group):
+    """The classifiers on frozen features and on descriptors: kernel ridge regression.
+
+    Attributes:
+        regularization: of the regression.
+        gamma: of the Gaussian kernel, divided by the number of features.
+        average: whether an encoder's features are averaged over the eight rotations and reflections of a cell.
+        few_labels: `propagate` spreads the labels over the unlabelled training images first; `none` does not.
+        propagate_upto: the largest percentage of the labels at which they are spread.
+        dimensions: of the whitened features in which images are neighbours.
+        neighbours: of each image.
+    """
+
+    regularization: Annotated[float, Field(gt=0)]
+    gamma: Annotated[float, Field(gt=0)]
+    average: bool
+    few_labels: Literal["none", "propagate"]
+    propagate_upto: Annotated[int, Field(ge=1, le=100)]
+    dimensions: Annotated[int, Field(ge=1, le=1000)]
+    neighbours: Annotated[int, Field(ge=1, le=1000)]

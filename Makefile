@@ -4,7 +4,7 @@ VENV := .venv
 # Stages run `python`; inside make that is the environment's own.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro check study test lint quick coverage bench format help
+.PHONY: repro check study test lint quick coverage deps bench format help
 
 help:
 	@echo "make repro    set up $(VENV) and run the pipeline on the demo data"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint     ruff and mypy alone"
 	@echo "make quick    the tests without the slow ones, in about a minute"
 	@echo "make coverage every test, and which lines none of them runs"
+	@echo "make deps     write the imports of every stage into dvc.yaml"
 	@echo "make bench    set up $(VENV) and measure speed and memory, which takes half an hour; see bench/README.md"
 	@echo "make format   lay the code out as the checks want it"
 
@@ -57,3 +58,6 @@ $(VENV)/installed: requirements.txt pyproject.toml .dvc/plots/offline.py .dvc/pl
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(VENV)/bin/python .dvc/plots/offline.py
 	@touch $@
+
+deps: $(VENV)/installed
+	python -m tools.dependencies

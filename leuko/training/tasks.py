@@ -235,7 +235,7 @@ class Reconstruction(Task):
     score_name = "ssim"
     data_range = 1.0
     # The network has no batch norm; its 16 images of 512 x 512 at once would take three times the memory.
-    micro_batch = 4
+    micro_batch: int | None = 4
 
     def targets(self, part: Part, rows: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         """The images themselves."""

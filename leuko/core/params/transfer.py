@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from leuko.core.params.group import Group, Text
+from leuko.core.params.group import Group, Seed, Text
 from leuko.core.params.recipe import Recipe
 
 TAKEN = ("base", "control", "plus", "model")
@@ -38,6 +38,20 @@ class Start(Group):
 
 Transfer = dict[Name, Start]
 """The starting points by name; each is an arm of the comparison."""
+
+
+class Pretrain(Recipe):
+    """How encoders are pre-trained on images without labels.
+
+    Attributes:
+        zoom: smallest share of an image's side that a random view shows.
+        jitter: largest change of brightness and contrast in a view, as a share of themselves.
+        seed: of initial weights, order and views.
+    """
+
+    zoom: Annotated[float, Field(gt=0, le=1)]
+    jitter: Annotated[float, Field(ge=0, lt=1)]
+    seed: Seed
 
 
 class Finetune(Recipe):

@@ -189,8 +189,9 @@ def _details(density: Floats, region: Mask) -> Floats:
     views = np.stack([density[1] * inside, (density[0] - density[2]) * inside, inside])
 
     def mean(blur: float) -> Floats:
-        blurred = ndimage.gaussian_filter(views, (0, blur, blur))[:, region]
-        return blurred[:2] / blurred[2]
+        blurred: Floats = ndimage.gaussian_filter(views, (0, blur, blur))[:, region]
+        means: Floats = blurred[:2] / blurred[2]
+        return means
 
     # Red minus blue carries the camera's colour noise, pixel by pixel; a light blur takes it out.
     sharp = np.stack([density[1][region], mean(0.5)[1]])

@@ -25,6 +25,8 @@ NUCLEUS_SHARE = 0.6
 """Least density of a nucleus relative to its dense parts; granules and dark cytoplasm have about .4."""
 NUCLEUS_AREA = 0.003
 """Least part of the image that is taken for a nucleus; platelets are smaller."""
+SPECK = 20
+"""Pale spots within a nucleus belong to it, and dark ones outside do not, up to so many pixels."""
 CELL_DENSITY = 0.12
 """Least green density of a cell."""
 CENTRE = 0.2
@@ -83,6 +85,7 @@ def segment(rgb: Pixels) -> Segmentation:
         The outlines, and the density relative to the background outside the cell.
     """
     from skimage.filters import threshold_otsu
+    from skimage.morphology import remove_small_holes, remove_small_objects
 
     density = optical_density(rgb, _percentile(rgb.reshape(-1, 3), 90))
     red, green = ndimage.gaussian_filter(density[:2], (0, 1, 1))
@@ -94,7 +97,8 @@ def segment(rgb: Pixels) -> Segmentation:
     cell = _cell_around(seed, ndimage.binary_opening(green > CELL_DENSITY))
     dark = dye[cell & (dye > threshold)]
     threshold = max(threshold, NUCLEUS_SHARE * float(np.percentile(dark, 90)))
-    nucleus = ndimage.binary_opening(cell & (dye > threshold))
+    nucleus = remove_small_holes(ndimage.binary_opening(cell & (dye > threshold)), max_size=SPECK)
+    nucleus = remove_small_objects(nucleus, max_size=SPECK)
     if not nucleus.any():
         return Segmentation(density, nucleus, nucleus, 0.0)
     outside = rgb[~cell]

@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 FIELD = 2.8
 """Side of a crop, in sides of a square as large as the set's median nucleus: room for the largest monocytes."""
-LOCATED_SIDE = 96
+LOCATED_SIDE = 64
 """The shorter side, in pixels, of the copy in which the nucleus is looked for."""
 SAME_CAMERA = 1.2
 """Images whose sides differ by no more than this factor are taken to have one scale."""

@@ -167,35 +167,30 @@ def _rings(cell: Segmentation) -> Values:
 
 def _colours(density: Floats) -> Values:
     """Colour of a region, from densities of shape (3, n)."""
-    statistics = {"mean": density.mean(axis=1), "std": density.std(axis=1)}
-    percentiles = np.percentile(density, PERCENTILES, axis=1)
-    statistics |= {f"p{percentile}": row for percentile, row in zip(PERCENTILES, percentiles, strict=True)}
-    values = {
-        f"{channel}_{name}": row[number] for name, row in statistics.items() for number, channel in enumerate(CHANNELS)
-    }
-    for one, other in DIFFERENCES:
-        difference = density[CHANNELS.index(one)] - density[CHANNELS.index(other)]
-        values[f"{one}_minus_{other}_mean"] = difference.mean()
-        values[f"{one}_minus_{other}_std"] = difference.std()
+    views = dict(zip(CHANNELS, density, strict=True))
+    differences = {f"{one}_minus_{other}": views[one] - views[other] for one, other in DIFFERENCES}
+    stacked = np.stack([*density, *differences.values()])
+    values: Values = {}
+    for name, mean, std in zip((*CHANNELS, *differences), stacked.mean(axis=1), stacked.std(axis=1), strict=True):
+        values |= {f"{name}_mean": mean, f"{name}_std": std}
+    for percentile, row in zip(PERCENTILES, np.percentile(density, PERCENTILES, axis=1), strict=True):
+        values |= {f"{channel}_p{percentile}": value for channel, value in zip(CHANNELS, row, strict=True)}
     return values
 
 
 def _details(density: Floats, region: Mask) -> Floats:
-    """What a blur takes away within a region: shape (scale, 2, n), of green and of red minus blue.
+    """What a blur takes away within a region: shape (2, scale, n), of green and of red minus blue.
 
     The blur is a mean over the region alone, so that a border is no detail.
     """
+    green, hue = density[1], density[0] - density[2]
     inside = region.astype(np.float32)
-    views = np.stack([density[1] * inside, (density[0] - density[2]) * inside, inside])
-
-    def mean(blur: float) -> Floats:
-        blurred: Floats = ndimage.gaussian_filter(views, (0, blur, blur))[:, region]
-        means: Floats = blurred[:2] / blurred[2]
-        return means
-
+    views = np.stack([green * inside, hue * inside, inside])
+    blurred = np.stack([ndimage.gaussian_filter(views, (0, blur, blur))[:, region] for blur in SCALES.values()], axis=1)
     # Red minus blue carries the camera's colour noise, pixel by pixel; a light blur takes it out.
-    sharp = np.stack([density[1][region], mean(0.5)[1]])
-    return np.stack([sharp - mean(blur) for blur in SCALES.values()])
+    sharp = np.stack([green[region], ndimage.gaussian_filter(hue, 0.5)[region]])
+    details: Floats = sharp[:, None] - blurred[:2] / blurred[2]
+    return details
 
 
 def _patterns(density: Floats) -> NDArray[np.int64]:
@@ -208,12 +203,13 @@ def _patterns(density: Floats) -> NDArray[np.int64]:
 
 
 def _textures(details: Floats, patterns: NDArray[np.int64]) -> Values:
-    """Texture of a region, from details of shape (scale, 2, n) and patterns of shape (n,)."""
+    """Texture of a region, from details of shape (2, scale, n) and patterns of shape (n,)."""
+    sizes = np.abs(details).mean(axis=2)
+    squares = np.square(details[0])
+    dark, bright = (np.sqrt(np.mean(squares * side, axis=1)) for side in (details[0] > 0, details[0] < 0))
     values = {}
-    for scale, (green, hue) in zip(SCALES, details, strict=True):
-        dark, bright = np.maximum(green, 0), np.minimum(green, 0)
-        values[f"{scale}_detail"] = np.abs(green).mean()
-        values[f"{scale}_hue_detail"] = np.abs(hue).mean()
-        values[f"{scale}_granules"] = np.sqrt(np.square(dark).mean()) - np.sqrt(np.square(bright).mean())
+    for number, scale in enumerate(SCALES):
+        values[f"{scale}_detail"], values[f"{scale}_hue_detail"] = sizes[:, number]
+        values[f"{scale}_granules"] = dark[number] - bright[number]
     shares = np.bincount(patterns, minlength=10) / len(patterns)
     return values | {f"pattern_{run}": share for run, share in enumerate(shares)}

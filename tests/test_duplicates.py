@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from bench.duplicates import all_pairs, mixed
 from leuko.core.errors import LeukoError
 from leuko.data import duplicates
-from leuko.data.duplicates import as_pixels, fingerprints, in_words, same_pictures, standardise
+from leuko.data.duplicates import NEAR, as_pixels, candidates, fingerprints, in_words, same_pictures, standardise
 from leuko.data.images import describe_image, read_rgb
 from leuko.data.manifest import read_manifest, survey_data
 from leuko.packs.reading import read_rows
@@ -84,16 +85,38 @@ def test_a_fingerprint_does_not_depend_on_how_an_image_lies(seed, turns, mirrore
 
 
 @given(st.lists(st.integers(0, 5), max_size=30), st.sampled_from([1, 3, 100]), st.sampled_from([1, 7, 100]))
-def test_neither_order_nor_blocks_matter(drawn, block, pairs):
+def test_neither_order_nor_boxes_matter(drawn, box, pairs):
     kinds = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
     images = kinds[drawn] if drawn else kinds[:0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duplicates, "BLOCK", block)
+        patch.setattr(duplicates, "BOX", box)
         patch.setattr(duplicates, "PAIRS", pairs)
         pictures = same_pictures(images)
     assert {(a, b) for a in range(len(drawn)) for b in range(len(drawn)) if pictures[a] == pictures[b]} == {
         (a, b) for a in range(len(drawn)) for b in range(len(drawn)) if drawn[a] == drawn[b]
     }
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 120), st.integers(1, 40), st.floats(0.001, 0.3))
+def test_the_index_misses_no_pair(seed, count, width, spread):
+    rng = np.random.default_rng(seed)
+    prints = (rng.normal(size=(count, width)) * rng.exponential(spread, width)).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "BOX", 8)
+        found = [(int(a), int(b)) for pairs in candidates(prints) for a, b in pairs.T]
+    assert len(set(found)) == len(found)
+    assert all(first < second for first, second in found)
+    distances = np.linalg.norm(prints[:, None].astype(float) - prints, axis=2)
+    near = np.argwhere(np.triu(distances < NEAR, k=1))
+    assert set(map(tuple, near.tolist())) <= set(found)
+
+
+def test_findings_are_those_of_a_look_at_every_pair(originals, monkeypatch):
+    thumbnails = mixed(as_pixels([thumbnail(content(image, "PNG")) for image in originals]), 400)
+    monkeypatch.setattr(duplicates, "BOX", 16)
+    found, expected = (pd.factorize(find(thumbnails))[0] for find in (same_pictures, all_pairs))
+    np.testing.assert_array_equal(found, expected)
+    assert 300 < len(set(found)) <= 380
 
 
 # What becomes of them.

@@ -2,8 +2,9 @@
 
 Files of equal content are told by their hash. Other copies are told by what the images look like, in two steps. A
 fingerprint, a few hundred numbers that mirroring and quarter turns do not change, finds pairs that may be the same
-picture; then the thumbnails of each such pair are laid over one another in all eight ways. Blood cells look alike, so
-the fingerprint keeps the colours and is not rounded to bits, and only thumbnails that agree nearly everywhere count.
+picture, by an index rather than a look at every pair; then the thumbnails of each such pair are laid over one another
+in all eight ways. Blood cells look alike, so the fingerprint keeps the colours and is not rounded to bits, and only
+thumbnails that agree nearly everywhere count.
 `docs/reliability.md` has the figures.
 
 | column | meaning |
@@ -17,7 +18,7 @@ the fingerprint keeps the colours and is not rounded to bits, and only thumbnail
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,9 @@ from numpy.typing import NDArray
 from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from leuko.data.images import THUMBNAIL_SIDE, Pixels
 
@@ -34,7 +38,13 @@ NEAR = 0.1
 """The largest distance of fingerprints, whose length is at most one, that makes a pair worth a closer look."""
 SAME = 0.98
 """The least correlation of the thumbnails of one and the same picture."""
-BLOCK = 512
+AXES = 24
+"""The principal components of the fingerprints that the index compares."""
+TREE_AXES = 3
+"""Those by which it sorts; by more, its boxes would be wider in the first ones and exclude less."""
+SLACK = 1e-5
+"""More than the rounding of squared distances, so that the index misses no pair."""
+BOX = 256
 PAIRS = 4096
 
 NAMED = 4
@@ -94,11 +104,51 @@ def correlations(first: Vectors, second: Vectors) -> Vectors:
     return best
 
 
+def candidates(prints: Vectors) -> Iterator[NDArray[np.int64]]:
+    """Pairs of fingerprints that may be nearer than `NEAR`: all that are, and some that are not.
+
+    The first principal components are never further apart than the whole fingerprints. A k-d tree sorts images into
+    boxes; boxes further apart than `NEAR` hold no pair, and the others are compared by a product of matrices: in as
+    many dimensions as are needed here, a search in the tree alone visits most images and is slower.
+
+    Args:
+        prints: shape (image, number).
+
+    Yields:
+        Image numbers, the lower one first, each pair once: shape (2, pair), about `PAIRS` at a time.
+    """
+    centred = prints - prints.mean(axis=0)
+    points = centred @ np.linalg.eigh(centred.T @ centred)[1][:, : -AXES - 1 : -1]
+    order = cKDTree(points[:, :TREE_AXES], leafsize=BOX).indices
+    points = points[order]
+    squared = np.square(points).sum(axis=1, keepdims=True)
+    ones = np.ones_like(squared)
+    # A row of one times a row of the other is a squared distance.
+    first, second = np.hstack([points, squared, ones]), np.hstack([-2 * points, ones, squared])
+    starts = np.arange(0, len(points), BOX)
+    lows, highs = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
+    found: list[NDArray[np.int64]] = []
+    n_found = 0
+    for box, start in enumerate(tqdm(starts, "comparing", unit="box", delay=2, disable=None)):
+        gaps = np.maximum(lows[box:] - highs[box], lows[box] - highs[box:]).clip(0)
+        for other in starts[box:][np.square(gaps).sum(axis=1) < NEAR**2 + SLACK]:
+            near = first[start : start + BOX] @ second[other : other + BOX].T < NEAR**2 + SLACK
+            rows, columns = np.nonzero(near)
+            pairs = np.stack([rows + start, columns + other])
+            found.append(np.sort(order[pairs[:, pairs[0] < pairs[1]]], axis=0))
+            n_found += found[-1].shape[1]
+            if n_found >= PAIRS:
+                yield np.concatenate(found, axis=1)
+                found, n_found = [], 0
+    if found:
+        yield np.concatenate(found, axis=1)
+
+
 def same_pictures(thumbnails: Pixels) -> NDArray[np.int64]:
     """Find out which images show the same picture.
 
-    Every image is compared with every other one: a product of matrices, block by block. Pairs that are known to be
-    the same by way of others are not looked at again, so many copies of one picture cost no more than many pictures.
+    Pairs that are known to be the same by way of others are not looked at again, so many copies of one picture cost
+    little more than many pictures. Beside the thumbnails, an image takes about a kilobyte of memory.
 
     Args:
         thumbnails: shape (image, side, side, 3).
@@ -107,20 +157,23 @@ def same_pictures(thumbnails: Pixels) -> NDArray[np.int64]:
         For every image the number of its picture.
     """
     count = len(thumbnails)
-    images = standardise(thumbnails)
-    prints = fingerprints(images)
-    lengths = np.square(prints).sum(axis=1)
     picture = np.arange(count, dtype=np.int64)
-    for start in range(0, count, BLOCK):
-        block = slice(start, start + BLOCK)
-        squared = lengths[block, None] + lengths[None, start:] - 2 * prints[block] @ prints[start:].T
-        first, second = np.nonzero(squared < NEAR**2)
-        pairs = np.stack([first, second])[:, first < second] + start
-        while (pairs := pairs[:, picture[pairs[0]] != picture[pairs[1]]]).size:
-            closer, pairs = pairs[:, :PAIRS], pairs[:, PAIRS:]
-            same = closer[:, correlations(images[closer[0]], images[closer[1]]) >= SAME]
-            links = coo_array((np.ones(same.shape[1]), (picture[same[0]], picture[same[1]])), (count, count))
-            picture = connected_components(links, directed=False)[1].astype(np.int64)[picture]
+    # An image of one colour equals nothing.
+    drawn = np.flatnonzero((thumbnails != thumbnails[:, :1, :1]).any(axis=(1, 2, 3)))
+    if len(drawn) < 2:
+        return picture
+    blocks = np.array_split(drawn, -(-len(drawn) // PAIRS))
+    prints = np.concatenate([fingerprints(standardise(thumbnails[block])) for block in blocks])
+    # The products are small, and threads would wait for each other more than they compute.
+    with threadpool_limits(1, user_api="blas"):
+        for pairs in candidates(prints):
+            while (pairs := pairs[:, picture[drawn[pairs[0]]] != picture[drawn[pairs[1]]]]).size:
+                closer, pairs = pairs[:, :PAIRS], pairs[:, PAIRS:]
+                closer = closer[:, np.square(prints[closer[0]] - prints[closer[1]]).sum(axis=1) < NEAR**2]
+                first, second = drawn[closer]
+                same = correlations(standardise(thumbnails[first]), standardise(thumbnails[second])) >= SAME
+                links = coo_array((np.ones(same.sum()), (picture[first[same]], picture[second[same]])), (count, count))
+                picture = connected_components(links, directed=False)[1].astype(np.int64)[picture]
     return picture
 
 

@@ -15,6 +15,7 @@ from leuko.core.processor import choose_instructions
 
 COMMANDS = {
     "check": "report all that is wrong with a folder of images",
+    "import": "turn the images that you have into the layout that Leuko reads",
     "report": "write the report of a study again",
     "study": "run every split with several seeds, and summarise",
 }

@@ -96,10 +96,8 @@ def stages_run(output: str) -> set[str]:
     return set(re.findall(r"Running stage '(\w+)", output))
 
 
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory) -> Repository:
-    """A repository of the pipeline with tiny settings, after its first run, committed."""
-    folder = tmp_path_factory.mktemp("pipeline") / "repository"
+def lay_out(folder: Path) -> Repository:
+    """A repository of the pipeline with tiny settings, committed, in which nothing has run yet."""
     for path in CODE:
         source, target = REPOSITORY / path, folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -112,6 +110,13 @@ def repository(tmp_path_factory) -> Repository:
     repository.call("git", "init", "--quiet")
     repository.commit()
     repository.given = frozenset(map(Path, repository.call("git", "ls-files").splitlines()))
+    return repository
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Repository:
+    """A repository of the pipeline with tiny settings, after its first run, committed."""
+    repository = lay_out(tmp_path_factory.mktemp("pipeline") / "repository")
     repository.first_run = repository.dvc("repro")
     repository.commit()
     return repository

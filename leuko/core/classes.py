@@ -70,7 +70,7 @@ OTHER_CELLS = frozenset((
     "ig", "mmy", "mmz", "my", "myb", "myo", "pmy", "pmo", "pmb", "erb", "ebo", "plt", "platelet",
     "thrombocyte", "bla", "blast", "mob", "ksc", "smudge", "smudge_cell", "art", "oth", "nif", "mixt",
     "mixed", "erythroblast", "normoblast", "myelocyte", "metamyelocyte", "promyelocyte", "myeloblast",
-    "monoblast", "lymphoblast", "plasma_cell", "hairy_cell", "immature_granulocyte",
+    "monoblast", "lymphoblast", "plasma_cell", "hairy_cell", "immature_granulocyte", "promyelocyte_atypical",
 ))
 # fmt: on
 """Names of what is none of the five types."""

@@ -27,8 +27,9 @@ def _are_classes(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(names) < 2:
         raise ValueError("input should be at least two names of classes")
     for place, name in enumerate(names):
-        if not name.strip() or name != name.strip() or not name.isprintable() or set(name) & set("/\\"):
-            raise ValueError(f"{name!r} cannot be a class: a name has no slash, and no space at its ends")
+        is_folder = name == name.strip() and name.isprintable() and not set(name) & set("/\\")
+        if not is_folder or name.startswith("."):
+            raise ValueError(f"{name!r} cannot be a class: a name has no slash, no dot first, and no space at its ends")
         if name in RESERVED:
             raise ValueError(f"{name!r} cannot be a class: a column of the predictions has that name")
         alike = [other for other in names[:place] if normalize(other) == normalize(name)]

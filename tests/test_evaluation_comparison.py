@@ -208,3 +208,80 @@ def test_words_say_who_is_better_and_how_sure_that_is():
         " Images that only the control classifies correctly: 1, only base: 12 (McNemar's exact test: p = 0.003)."
     )
     assert "p < 0.001" in told(0.0, 0.0, 0.0, mcnemar={"only_first": 0, "only_second": 0, "p": 1e-5})
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(0, 0), (5, 5), (1, 6), (9, 2), (30, 11)])
+@pytest.mark.usefixtures("few_resamples")
+def test_the_permutation_of_groups_of_one_image_is_mcnemars_test(only_first, only_second):
+    pair = paired(21, only_first, only_second, 12)
+    groups = [str(number) for number in range(len(pair[2]))]
+    assert compare(*pair, groups)["permutation"] == pytest.approx(compare(*pair)["mcnemar"])
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_the_permutation_exchanges_whole_groups():
+    # Three groups, of which the first model gains 4, 2 and 1 and the second nothing: of the eight ways to exchange
+    # them, the one seen and its opposite have a total of 7 or more.
+    pair = paired(3, 7, 0, 2)
+    groups = ["x"] * 3 + ["x"] * 4 + ["y"] * 2 + ["z"] * 1 + ["z"] * 2
+    result = compare(*pair, groups)
+    assert result["permutation"] == {"only_first": 7, "only_second": 0, "p": pytest.approx(2 / 8)}
+    assert result["groups"] == 3
+    assert compare(*pair)["mcnemar"]["p"] < 0.05
+
+
+def clustered(seed, *, n_groups=20, n_of_group=25, effect=0.2):
+    """Two models equally good on average, the first better or worse by the group; labels and groups."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_groups), n_of_group)
+    labels = rng.integers(0, 3, len(groups))
+    chances = 0.75 + rng.uniform(-effect, effect, n_groups)[groups], np.full(len(groups), 0.75)
+    predicted = (np.where(rng.random(len(groups)) < chance, labels, (labels + 1) % 3) for chance in chances)
+    first, second = (np.eye(3)[answers][None] for answers in predicted)
+    return first, second, labels, groups.astype(str)
+
+
+def coverage(draws, **options):
+    """The share of the intervals, over groups and over images, that hold the true difference, which is none."""
+    held = np.zeros(2)
+    for seed in range(draws):
+        *pair, groups = clustered(seed, **options)
+        for place, units in enumerate((groups, None)):
+            interval = compare(*pair, units)["interval"]["balanced_accuracy"]
+            held[place] += interval["low"] <= 0 <= interval["high"]
+    return held / draws
+
+
+@pytest.mark.slow
+def test_intervals_over_groups_hold_as_often_as_they_say_where_those_over_images_do_not(monkeypatch):
+    monkeypatch.setattr(comparison, "N_RESAMPLES", 600)
+    over_groups, over_images = coverage(500, n_groups=15)
+    assert 0.93 <= over_groups <= 0.97
+    assert over_images < 0.9
+
+
+def test_intervals_over_groups_are_wider_where_groups_differ(monkeypatch):
+    monkeypatch.setattr(comparison, "N_RESAMPLES", 300)
+    over_groups, over_images = coverage(40, effect=0.25)
+    assert over_images < over_groups
+
+
+def test_one_group_or_none_known_is_as_no_groups():
+    *pair, groups = clustered(0)
+    without = compare(*pair)
+    assert compare(*pair, ["one"] * len(groups)) == without
+    assert compare(*pair, [""] * len(groups)) == without
+
+
+def test_groups_of_unequal_size_count_as_fewer():
+    differences, observed = np.linspace(-1, 1, 101), np.zeros(1)
+    equal, unequal = (
+        comparison.widened(differences, observed, units) for units in ([0, 0, 1, 1, 2, 2], [0, 0, 0, 0, 1, 2])
+    )
+    assert unequal[-1] > equal[-1] > 1
+
+
+def test_words_say_that_groups_were_resampled():
+    sentence = told(0.01, -0.02, 0.05, groups=7, permutation={"only_first": 9, "only_second": 4, "p": 0.25})
+    assert "(95 % interval over 7 groups -2.0 to 5.0)" in sentence
+    assert "(exact permutation test of whole groups: p = 0.250)" in sentence

@@ -12,6 +12,13 @@ N_STARTS = 50
 """Random orders that are tried, of which the best division is kept."""
 
 
+def number_groups(groups: Sequence[str]) -> NDArray[np.int64]:
+    """The groups' numbers, shape (image,), from zero; every image of no known group, which is empty, is one alone."""
+    names = [(group, "" if group else number) for number, group in enumerate(groups)]
+    first = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([first[name] for name in names], np.int64)
+
+
 def choose_groups(
     labels: Sequence[str], groups: Sequence[str], share: float, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
@@ -32,7 +39,7 @@ def choose_groups(
         Shape (image,): whether an image is chosen. Where no division that was tried gives every class images on both
         sides, a class may lack them on one.
     """
-    group_of, class_of = _numbered(groups), pd.factorize(np.array(labels, dtype=object))[0]
+    group_of, class_of = number_groups(groups), pd.factorize(np.array(labels, dtype=object))[0]
     counts = np.zeros((group_of.max() + 1, class_of.max() + 1))
     np.add.at(counts, (group_of, class_of), 1)
     total = counts.sum(axis=0)
@@ -74,15 +81,8 @@ def order_by_group(groups: Sequence[str], rng: np.random.Generator) -> NDArray[n
     Returns:
         The images' numbers, shape (image,).
     """
-    group_of = _numbered(groups)
+    group_of = number_groups(groups)
     shuffled = rng.permutation(len(group_of))
     rank = rng.permutation(group_of.max() + 1)[group_of]
     order: NDArray[np.int64] = shuffled[np.argsort(rank[shuffled], kind="stable")]
     return order
-
-
-def _numbered(groups: Sequence[str]) -> NDArray[np.int64]:
-    """The groups' numbers, shape (image,), from zero; every image of no known group is one of its own."""
-    names = [(group, "" if group else number) for number, group in enumerate(groups)]
-    first = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return np.array([first[name] for name in names], np.int64)

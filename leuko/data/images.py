@@ -1,36 +1,52 @@
-"""Reading images and masks: every mode becomes 8-bit RGB, upright; whatever cannot be read says why."""
+"""Images as the pipeline sees them: upright 8-bit sRGB, whatever lies in the file; what cannot be read says why."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import warnings
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops
 
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
+from leuko.data.damage import sharpness
+from leuko.data.decode import Decoded, decode
+from leuko.data.profiles import to_srgb, understand
+from leuko.data.scale import BYTE, Depth, Scale, Scales, beyond, to_bytes
+from leuko.data.unreadable import UnreadableImageError
+
+__all__ = [
+    "EXTENSIONS",
+    "Pixels",
+    "Probe",
+    "UnreadableImageError",
+    "describe_image",
+    "probe_image",
+    "read_bytes",
+    "read_rgb",
+    "resize",
+]
+
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
-MAX_PIXELS = 50_000_000
-"""Larger images are refused: whole slides and decompression bombs need cutting into regions first."""
 MAX_BYTES = 2**28
-"""Larger files are refused unread; no image of fewer than MAX_PIXELS needs as many."""
+"""Larger files are refused unread; no image that is accepted needs as many."""
 THUMBNAIL_SIDE = 32
-DECODED_SIDE = 64
-"""JPEG images are probed at the smallest size that their decoder can give of at least so many pixels a side."""
-
-# Pillow warns of damaged metadata, which is ignored here, and of large images, which MAX_PIXELS judges more strictly.
-warnings.filterwarnings("ignore", module=r"PIL\.")
+PROBED_SIDE = 64
+"""What ingest looks at of an image, in pixels a side."""
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes each of EXIF's orientations upright."""
 
 Pixels = NDArray[np.uint8]
-
-
-class UnreadableImageError(Exception):
-    """An image file that cannot be used; the message says why, in a few words."""
 
 
 @dataclass(frozen=True)
@@ -41,26 +57,41 @@ class Probe:
         width: of the upright image, in pixels.
         height: likewise.
         sha256: of the file's content.
-        thumbnail: the image as it lies in the file, as THUMBNAIL_SIDE by THUMBNAIL_SIDE RGB pixels.
+        depth: of its samples.
+        tile: the image as it lies in the file, shape (THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3): 8-bit RGB, or samples of
+            another depth before scaling.
+        inverted: whether the least of such samples is white.
+        focus: the variance of the Laplacian of PROBED_SIDE by PROBED_SIDE pixels, in samples squared.
+        orientation: as EXIF has it, 1 to 8.
+        mode: Pillow's, of the samples at eight bits.
+        profile: the name of its colour profile; empty if there is none.
+        hidden: whether all of it is transparent.
     """
 
     width: int
     height: int
     sha256: str
-    thumbnail: bytes
+    depth: Depth
+    tile: NDArray[np.uint8] | NDArray[np.float32]
+    inverted: bool
+    focus: float
+    orientation: int
+    mode: str
+    profile: str
+    hidden: bool
+
+    def thumbnail(self, scale: Scale) -> Pixels:
+        """The image as it lies in the file, small: shape (THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3), 8-bit RGB."""
+        pixels = to_bytes(self.tile, BYTE if self.tile.dtype == np.uint8 else scale)
+        return 255 - pixels if self.inverted else pixels
+
+    def sharpness(self, scale: Scale) -> float:
+        """How sharp the image is, in levels of 255 squared."""
+        per_level = 1.0 if self.tile.dtype == np.uint8 else (scale.white - scale.black) / 255
+        return self.focus / per_level**2
 
 
-@dataclass(frozen=True)
-class MaskProbe:
-    """What ingest needs to know of a mask: sides in pixels, SHA-256, and the share of the image that it keeps."""
-
-    width: int
-    height: int
-    sha256: str
-    kept: float
-
-
-def _content(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Read a file.
 
     Raises:
@@ -74,98 +105,59 @@ def _content(path: Path) -> bytes:
         raise UnreadableImageError(f"cannot be opened ({error.strerror})") from error
 
 
-def _open(content: bytes) -> Image.Image:
-    """Open an image lazily.
+def read_rgb(path: Path, scale: Scale | Scales | None = None) -> Image.Image:
+    """Read an image of any kind as upright 8-bit sRGB; what is transparent shows white.
+
+    Args:
+        path: the file; of an animation the first frame is read.
+        scale: which values become black and white where the file has more than eight bits per sample and does not
+            declare it: of this image, or of the set that it belongs to. Without either, the image is a set of its own.
+
+    Returns:
+        A Pillow image of mode RGB.
 
     Raises:
-        UnreadableImageError: if it is empty, of no known format, or too large.
+        UnreadableImageError: if it cannot be used.
     """
-    if not content:
-        raise UnreadableImageError("the file is empty")
-    try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
-    except UnidentifiedImageError as error:
-        raise UnreadableImageError(f"not an image of a known format ({', '.join(FORMATS)})") from error
-    except Image.DecompressionBombError as error:
-        raise UnreadableImageError(f"too many pixels; the limit is {MAX_PIXELS:,}") from error
-    except Exception as error:
-        raise UnreadableImageError(f"damaged header ({error})") from error
-    if image.width * image.height > MAX_PIXELS:
-        raise UnreadableImageError(f"{image.width} x {image.height} pixels are too many; the limit is {MAX_PIXELS:,}")
-    return image
+    decoded = decode(read_bytes(path))
+    if not isinstance(scale, Scale):
+        scale = decoded.depth.scale(scale or {})
+    return upright(_colours(decoded.at_eight_bits(scale), decoded.profile)[0], decoded.orientation)
 
 
-def _load(image: Image.Image) -> None:
-    """Decode an opened image.
-
-    Raises:
-        UnreadableImageError: if its data are damaged or end too early.
-    """
-    try:
-        image.load()
-    except Exception as error:  # Pillow's decoders raise many kinds on damaged data
-        raise UnreadableImageError(f"damaged or truncated ({error})") from error
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Lay an image as its orientation says, 1 to 8."""
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The image as its EXIF orientation says it should be seen; a damaged EXIF block is ignored."""
-    with suppress(Exception):
-        ImageOps.exif_transpose(image, in_place=True)  # else it would copy the image even where nothing is to be done
-    return image
+def _colours(image: Image.Image, profile: bytes) -> tuple[Image.Image, str, bool]:
+    """Bring an image with eight bits per sample to sRGB.
 
-
-def _lies_on_its_side(image: Image.Image) -> bool:
-    """Whether the EXIF orientation swaps width and height."""
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1)) >= 5
-    except Exception:
-        return False
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """A decoded image of any mode as RGB.
+    Returns:
+        The image; the name of its profile, empty if it has none; and whether all of it is transparent.
 
     Raises:
         UnreadableImageError: if Pillow cannot convert it.
     """
     try:
-        return _converted(image)
+        alpha = None
+        if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
+            is_grey = image.mode in ("L", "LA", "La")
+            image = image.convert("RGBA")
+            alpha = image.getchannel("A")
+            image = image.getchannel("R") if is_grey else image.convert("RGB")
+        elif image.mode not in ("L", "RGB", "CMYK"):
+            image = image.convert("L" if image.mode == "1" else "RGB")
+        meaning = understand(profile, image.mode) if profile else None
+        if meaning:
+            image = to_srgb(image, meaning)
+        image = image if image.mode == "RGB" else image.convert("RGB")
+        if alpha:
+            image.paste("white", mask=ImageChops.invert(alpha))
     except Exception as error:
         raise UnreadableImageError(f"cannot be converted to RGB ({error})") from error
-
-
-def _converted(image: Image.Image) -> Image.Image:
-    """Any of Pillow's modes as RGB: 16-bit and float values scaled to 8 bits, transparency laid on white."""
-    if image.mode == "F" or image.mode.startswith("I"):
-        values = np.nan_to_num(np.array(image, dtype=np.float32), copy=False)
-        top = 1.0 if image.mode == "F" and values.max(initial=0) <= 1 else 65535.0 if values.max() > 255 else 255.0
-        values *= 255 / top  # in place, as all that follows: large images leave no room for copies
-        np.clip(values, 0, 255, out=values)
-        return Image.fromarray(np.rint(values, out=values).astype(np.uint8)).convert("RGB")
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        layered = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layered).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _laid_upright(content: bytes) -> Image.Image:
-    """Decode a whole image, of whatever mode, and lay it upright.
-
-    Raises:
-        UnreadableImageError: if it cannot be used.
-    """
-    image = _open(content)
-    _load(image)
-    return _upright(image)
-
-
-def _decoded(content: bytes) -> Image.Image:
-    """Decode a whole image to upright RGB.
-
-    Raises:
-        UnreadableImageError: if it cannot be used.
-    """
-    return _to_rgb(_laid_upright(content))
+    hidden = alpha is not None and alpha.getextrema()[1] == 0
+    return image, meaning.name if meaning else "", hidden
 
 
 def probe_image(path: Path) -> Probe:
@@ -180,14 +172,11 @@ def probe_image(path: Path) -> Probe:
     Raises:
         UnreadableImageError: if it cannot be used.
     """
-    return describe_image(_content(path))
+    return describe_image(read_bytes(path))
 
 
 def describe_image(content: bytes) -> Probe:
     """Describe an image file by its content, which must decode to its end.
-
-    JPEG images are decoded at down to an eighth of their size: every byte is parsed, which finds damage, while most
-    of the inverse transform is saved. What is decoded becomes the thumbnail.
 
     Args:
         content: of the file.
@@ -198,74 +187,57 @@ def describe_image(content: bytes) -> Probe:
     Raises:
         UnreadableImageError: if it cannot be used.
     """
-    image = _open(content)
-    width, height = image.size
-    image.draft(None, (DECODED_SIDE, DECODED_SIDE))
-    _load(image)
-    if _lies_on_its_side(image):
+    decoded = decode(content, PROBED_SIDE)
+    width, height = decoded.width, decoded.height
+    if decoded.orientation >= 5:
         width, height = height, width
-    thumbnail = _to_rgb(image).resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR)
-    return Probe(width, height, hashlib.sha256(content).hexdigest(), thumbnail.tobytes())
+    if decoded.values is None:
+        image, profile, hidden = _colours(decoded.at_eight_bits(BYTE), decoded.profile)
+        tile: Any = np.asarray(image.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR))
+        grey = image.convert("L")
+    else:
+        channels = _as_floats(decoded)
+        small = [channel.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR) for channel in channels]
+        tile = np.stack([np.asarray(channel) for channel in small], axis=2)
+        grey = channels[1]
+        profile = understand(decoded.profile, decoded.mode.rstrip("Aa")).name if decoded.profile else ""
+        hidden = decoded.mode[-1] in "Aa" and not decoded.values[..., -1].any()
+    probed = np.asarray(grey.resize((PROBED_SIDE, PROBED_SIDE), Image.Resampling.BILINEAR), np.float32)
+    return Probe(
+        width,
+        height,
+        hashlib.sha256(content).hexdigest(),
+        decoded.depth,
+        tile,
+        decoded.inverted,
+        sharpness(probed),
+        decoded.orientation,
+        decoded.mode,
+        profile,
+        hidden,
+    )
 
 
-def probe_mask(path: Path) -> MaskProbe:
-    """Read and describe a mask.
+def _as_floats(decoded: Decoded) -> list[Image.Image]:
+    """Red, green and blue of samples before scaling, which may be one and the same, without what is no number."""
+    assert decoded.values is not None
+    colours = decoded.values[..., :3] if decoded.values.shape[2] >= 3 else decoded.values[..., [0, 0, 0]]
+    finite = np.nan_to_num(colours.astype(np.float32), nan=0, posinf=0, neginf=0)
+    return [Image.fromarray(np.ascontiguousarray(finite[..., channel])) for channel in range(3)]
+
+
+def count_beyond(path: Path, scale: Scale) -> int:
+    """Count the samples of an image that lie outside a scale, so that they are clipped.
 
     Args:
         path: the file.
-
-    Returns:
-        Its description.
+        scale: of the image.
 
     Raises:
         UnreadableImageError: if it cannot be used.
     """
-    content = _content(path)
-    kept = _kept(content)
-    return MaskProbe(kept.shape[1], kept.shape[0], hashlib.sha256(content).hexdigest(), float(kept.mean()))
-
-
-def read_rgb(path: Path) -> Image.Image:
-    """Read an image of any mode as upright 8-bit RGB; of an animation, the first frame.
-
-    Args:
-        path: the file.
-
-    Returns:
-        A Pillow image of mode RGB.
-
-    Raises:
-        UnreadableImageError: if it cannot be used.
-    """
-    return _decoded(_content(path))
-
-
-def read_mask(path: Path) -> NDArray[np.bool_]:
-    """Read a mask; JPEG makes its pixels only nearly 0 or 255, so the middle decides.
-
-    Args:
-        path: the file, grey or colour.
-
-    Returns:
-        Shape (height, width): true where the mask keeps the image.
-
-    Raises:
-        UnreadableImageError: if it cannot be used.
-    """
-    return _kept(_content(path))
-
-
-def _kept(content: bytes) -> NDArray[np.bool_]:
-    """Where the mask that a file's content holds keeps the image.
-
-    Raises:
-        UnreadableImageError: if it cannot be used.
-    """
-    mask = _laid_upright(content)
-    if mask.mode != "L" or "transparency" in mask.info:
-        mask = _to_rgb(mask).convert("L")
-    kept: NDArray[np.bool_] = np.asarray(mask) >= 128
-    return kept
+    values = decode(read_bytes(path)).values
+    return 0 if values is None else beyond(values, scale)
 
 
 def resize(image: Pixels, side: int) -> Pixels:

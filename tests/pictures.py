@@ -1,0 +1,233 @@
+"""One picture saved in every way that can be read: depths, modes, formats, layouts, profiles and orientations."""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+
+import imagecodecs
+import numpy as np
+import tifffile
+from PIL import Image, ImageCms
+
+SIDES = (44, 32)
+"""Height and width of the picture, in pixels."""
+
+
+def picture() -> np.ndarray:
+    """A smooth picture of colours that all profiles have, uint8 of shape (height, width, 3)."""
+    y, x = np.mgrid[: SIDES[0], : SIDES[1]] / np.array(SIDES).reshape(2, 1, 1)
+    channels = [80 + 140 * x, 80 + 140 * y, 150 + 70 * np.sin(5 * x + 3 * y)]
+    return np.rint(np.stack(channels, axis=2)).astype(np.uint8)
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    """A file that Pillow writes."""
+    content = io.BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def tiff(values: np.ndarray, **options) -> bytes:
+    """A file that tifffile writes."""
+    content = io.BytesIO()
+    tifffile.imwrite(content, values, **options)
+    return content.getvalue()
+
+
+def pages(*parts: tuple[np.ndarray, dict]) -> bytes:
+    """A TIFF of several pages."""
+    content = io.BytesIO()
+    with tifffile.TiffWriter(content) as file:
+        for values, options in parts:
+            file.write(values, **options)
+    return content.getvalue()
+
+
+def packed_tiff(values: np.ndarray, bits: int) -> bytes:
+    """A TIFF whose samples lie bit by bit one after the other, each row beginning with a byte of its own.
+
+    Args:
+        values: shape (height, width) or (height, width, 3).
+        bits: of a sample.
+    """
+    height, width, *samples = values.shape
+    n_samples = samples[0] if samples else 1
+    rows = (values.reshape(height, -1, 1) >> np.arange(bits - 1, -1, -1)) & 1
+    data = np.packbits(rows.reshape(height, -1).astype(np.uint8), axis=1).tobytes()
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: 2 if n_samples == 3 else 1, 277: n_samples, 278: height}
+    tags |= {273: 0, 279: len(data)}
+    entries = sorted(tags.items())
+    start = 8 + 2 + 12 * len(entries) + 4
+    shared = struct.pack("<3H", *[bits] * 3) if n_samples == 3 else b""
+    directory = struct.pack("<H", len(entries))
+    for tag, value in entries:
+        if tag == 258 and shared:
+            directory += struct.pack("<HHII", tag, 3, 3, start)
+        else:
+            directory += struct.pack("<HHII", tag, 4, 1, start + len(shared) if tag == 273 else value)
+    return b"II*\0" + struct.pack("<I", 8) + directory + bytes(4) + shared + data
+
+
+def with_chunk(png: bytes, name: bytes, data: bytes) -> bytes:
+    """A PNG file with one more chunk after its header."""
+    chunk = struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return png[:33] + chunk + png[33:]
+
+
+def rgb_profile(primaries: tuple[tuple[float, float], ...], gamma: float) -> bytes:
+    """An RGB colour profile (ICC, version 2) with a white point of D65, made anew from its chromaticities.
+
+    Args:
+        primaries: x and y of red, green and blue.
+        gamma: of its curves.
+    """
+    to_d50 = np.array([[1.0478112, 0.0228866, -0.0501270], [0.0295424, 0.9904844, -0.0170491], [-0.0092345, 0.0150436, 0.7521316]])
+    columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in primaries]).T
+    columns *= np.linalg.solve(columns, [0.3127 / 0.3290, 1, (1 - 0.3127 - 0.3290) / 0.3290])
+    colours = to_d50 @ columns
+
+    def xyz(values) -> bytes:
+        return b"XYZ \0\0\0\0" + b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+    name = b"drawn for a test\0"
+    description = b"desc\0\0\0\0" + struct.pack(">I", len(name)) + name + bytes(78)
+    tags = [
+        (b"desc", description),
+        (b"cprt", b"text\0\0\0\0none\0"),
+        (b"wtpt", xyz((0.9642, 1, 0.8249))),
+        *((name, xyz(colours[:, number])) for number, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))),
+        *((name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")),
+    ]
+    table, body = struct.pack(">I", len(tags)), b""
+    start = 128 + 4 + 12 * len(tags)
+    for tag, data in tags:
+        table += tag + struct.pack(">II", start + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    size = start + len(body)
+    header = struct.pack(">I4sI4s4s4s", size, b"none", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    header += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
+    header += struct.pack(">3i", *(round(value * 65536) for value in (0.9642, 1, 0.8249)))
+    return header + bytes(128 - len(header)) + table + body
+
+
+ADOBE_RGB = rgb_profile(((0.64, 0.33), (0.21, 0.71), (0.15, 0.06)), 563 / 256)
+DISPLAY_P3 = rgb_profile(((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)), 2.2)
+
+
+def in_profile(image: np.ndarray, profile: bytes) -> np.ndarray:
+    """What a picture's numbers are in another profile than sRGB; of colours inside both, the same colours."""
+    target = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    source = ImageCms.createProfile("sRGB")
+    return np.asarray(ImageCms.profileToProfile(Image.fromarray(image), source, target))
+
+
+def deeper(image: np.ndarray, top: float, kind: str) -> np.ndarray:
+    """The picture with other values: 255 becomes `top`."""
+    values = image / 255 * top
+    return (values if kind.startswith("float") else np.rint(values)).astype(kind)
+
+
+def ways() -> Iterator[tuple[str, str, bytes]]:
+    """The picture in every way that keeps its colours: a name, an extension and the file's content."""
+    image = picture()
+    pillow = Image.fromarray(image)
+    opaque = np.full(SIDES, 255, np.uint8)
+    planes = np.moveaxis(image, 2, 0)
+    deep, twelve = deeper(image, 65535, "uint16"), deeper(image, 4095, "uint16")
+    small = image[::4, ::4]
+    grey = {"photometric": "minisblack"}
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        lying = Image.fromarray(np.ascontiguousarray(laid(image, orientation)))
+        yield f"png lying {orientation}", ".png", encoded(lying, "PNG", exif=exif)
+        yield f"tiff lying {orientation}", ".tif", encoded(lying, "TIFF", exif=exif)
+        tag = [(274, 3, 1, orientation, False)]
+        lying_deep = np.ascontiguousarray(laid(deep, orientation))
+        yield f"deep tiff lying {orientation}", ".tif", tiff(lying_deep, photometric="rgb", extratags=tag)
+    yield "png", ".png", encoded(pillow, "PNG")
+    yield "png of transparency, all opaque", ".png", encoded(pillow.convert("RGBA"), "PNG")
+    yield "png of 16 bits", ".png", imagecodecs.png_encode(deep)
+    yield "png of 12 bits in 16", ".png", imagecodecs.png_encode(twelve)
+    yield "png of 16 bits and transparency", ".png", imagecodecs.png_encode(np.dstack([deep, opaque * np.uint16(257)]))
+    yield "bmp", ".bmp", encoded(pillow, "BMP")
+    yield "bmp of 32 bits", ".bmp", encoded(pillow.convert("RGBA"), "BMP")
+    yield "webp without loss", ".webp", encoded(pillow, "WEBP", lossless=True)
+    yield "tiff", ".tif", encoded(pillow, "TIFF")
+    for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits"):
+        yield f"tiff, {compression}", ".tif", encoded(pillow, "TIFF", compression=compression)
+    for compression in (None, "zlib", "lzw", "zstd"):
+        options = {"compression": compression, "predictor": compression is not None}
+        yield f"tiff of 16 bits, {compression}", ".tif", tiff(deep, photometric="rgb", **options)
+    yield "tiff of 16 bits, big endian", ".tif", tiff(deep, photometric="rgb", byteorder=">")
+    yield "tiff of 12 bits in 16", ".tif", tiff(twelve, photometric="rgb")
+    yield "tiff of 16 bits, tiled", ".tif", tiff(deep, photometric="rgb", tile=(16, 16))
+    yield "bigtiff of 16 bits", ".tif", tiff(deep, photometric="rgb", bigtiff=True)
+    yield "tiff of 16 bits and transparency", ".tif", tiff(
+        np.dstack([deep, opaque * np.uint16(257)]), photometric="rgb", extrasamples=["unassalpha"]
+    )
+    yield "tiff with a fourth channel", ".tif", tiff(np.dstack([image, opaque // 2]), photometric="rgb", extrasamples=[0])
+    for name, values in (("8", planes), ("16", np.moveaxis(deep, 2, 0)), ("12 in 16", np.moveaxis(twelve, 2, 0))):
+        options = {"photometric": "rgb", "planarconfig": "separate"}
+        yield f"tiff of {name} bits in planes", ".tif", tiff(np.ascontiguousarray(values), **options)
+    for kind, top in (
+        ("float16", 1), ("float32", 1), ("float64", 1), ("float32", 255), ("float32", 65535),
+        ("uint32", 65535), ("uint32", 2**32 - 1), ("int16", 32767), ("int16", 4095), ("int32", 65535), ("int8", 127),
+    ):  # fmt: skip
+        yield f"tiff of {kind} to {top}", ".tif", tiff(deeper(image, top, kind), photometric="rgb")
+    yield "tiff of 12 packed bits", ".tif", packed_tiff(twelve, 12)
+    for header in ({"metadata": {"axes": "CYX"}, "ome": True}, {"imagej": True, "metadata": {"axes": "CYX"}}):
+        name = " ".join(key for key in header if key != "metadata")
+        yield f"three pages, {name}", ".tif", tiff(planes, **grey, **header)
+        yield f"three deep pages, {name}", ".tif", tiff(np.moveaxis(deep, 2, 0), **grey, **header)
+    rgb = {"photometric": "rgb"}
+    yield "page with a preview", ".tif", pages((image, rgb), (small, rgb | {"subfiletype": 1}))
+    yield "preview first", ".tif", pages((small, rgb | {"subfiletype": 1}), (image, rgb))
+    yield "page with a smaller one", ".tif", pages((image, rgb), (small, rgb))
+    yield "deep page with a smaller one", ".tif", pages((deep, rgb), (small, rgb))
+    for name, profile in (("adobe", ADOBE_RGB), ("p3", DISPLAY_P3)):
+        yield f"png in {name}", ".png", encoded(Image.fromarray(in_profile(image, profile)), "PNG", icc_profile=profile)
+        yield f"tiff in {name}", ".tif", encoded(Image.fromarray(in_profile(image, profile)), "TIFF", icc_profile=profile)
+
+
+def greys() -> Iterator[tuple[str, str, bytes]]:
+    """The picture's green alone, as a grey picture, in every way."""
+    image = np.ascontiguousarray(picture()[..., 1])
+    pillow = Image.fromarray(image)
+    black, white = {"photometric": "minisblack"}, {"photometric": "miniswhite"}
+    yield "png", ".png", encoded(pillow, "PNG")
+    yield "png of grey and opaque", ".png", encoded(pillow.convert("LA"), "PNG")
+    yield "png of a palette", ".png", encoded(pillow.convert("P"), "PNG")
+    yield "gif", ".gif", encoded(pillow, "GIF")
+    yield "bmp", ".bmp", encoded(pillow, "BMP")
+    for top in (65535, 4095, 1023, 16383):
+        deep = deeper(image, top, "uint16")
+        yield f"png to {top}", ".png", encoded(Image.fromarray(deep), "PNG")
+        yield f"tiff to {top}", ".tif", tiff(deep, **black)
+        yield f"white is zero, to {top}", ".tif", tiff((top - deep).astype(np.uint16), **white)
+    yield "white is zero, 8 bits", ".tif", tiff(255 - image, **white)
+    yield "white is zero, floats", ".tif", tiff(deeper(255 - image, 1, "float32"), **white)
+    for bits in (10, 12, 14):
+        packed = deeper(image, 2**bits - 1, "uint16")
+        yield f"packed {bits} bits", ".tif", packed_tiff(packed, bits)
+    for kind, top in (("int8", 127), ("int16", 32767), ("int16", 4095), ("int32", 65535), ("uint32", 65535), ("uint32", 2**32 - 1),
+                      ("float16", 1), ("float32", 1), ("float64", 1), ("float32", 4095)):  # fmt: skip
+        yield f"tiff of {kind} to {top}", ".tif", tiff(deeper(image, top, kind), **black)
+    yield "around zero", ".tif", tiff(deeper(image, 2, "float32") - 1, **black)
+    yield "around zero, signed", ".tif", tiff((deeper(image, 65535, "int32") - 32768).astype(np.int16), **black)
+
+
+def laid(image: np.ndarray, orientation: int) -> np.ndarray:
+    """An upright picture as it lies in a file with one of EXIF's orientations."""
+    return {
+        1: image,
+        2: image[:, ::-1],
+        3: image[::-1, ::-1],
+        4: image[::-1],
+        5: image.swapaxes(0, 1),
+        6: np.rot90(image),
+        7: np.rot90(image, 2).swapaxes(0, 1),
+        8: np.rot90(image, -1),
+    }[orientation]

@@ -33,7 +33,7 @@ def demo_thumbnails(fraction: float) -> Pixels:
     with tempfile.TemporaryDirectory() as folder:
         draw_demo(Path(folder), seed=0, fraction=fraction)
         files = [path for path in sorted(Path(folder).rglob("*.jpg")) if not {"mask", *SUBSETS} & set(path.parts)]
-        return as_pixels([probe.thumbnail for probe in map_images(probe_image, files, "reading")])
+        return as_pixels([probe.thumbnail() for probe in map_images(probe_image, files, "reading")])
 
 
 def mixed(pictures: Pixels, count: int) -> Pixels:

@@ -11,6 +11,7 @@ from leuko.core.params.augment import Augment
 from leuko.core.params.group import Group, Text
 from leuko.core.params.reading import load_params
 from leuko.data.manifest import read_manifest
+from leuko.data.scale import from_column
 from leuko.packs.augmentation import Pose, balancing_poses, pretraining_poses
 from leuko.packs.writing import contact_sheet, write_pack
 
@@ -38,6 +39,7 @@ def main() -> None:
 
     for stream, name in enumerate(sizes_of):
         rng = np.random.default_rng([options.seed, stream])
+        scales = from_column(images[images["set"] == name]["scale"])
         for part in ("train", "val", "test"):
             rows = images[(images["set"] == name) & (images["part"] == part)]
             if part == "train" and name != "wbc":
@@ -48,7 +50,7 @@ def main() -> None:
                 poses = [[Pose()]] * len(rows)
             files = [Path(root) / path for root, path in zip(rows["root"], rows["path"], strict=True)]
             with atomic_folder(PACKS / name / part) as folder:
-                write_pack(folder, rows, files, poses, sizes_of[name], f"packing {name} {part}")
+                write_pack(folder, rows, files, poses, sizes_of[name], f"packing {name} {part}", scales)
     contact_sheet(Path("plots/augment.png"), PACKS, n_images=8)
 
 

@@ -28,7 +28,7 @@ def main() -> None:
     with atomic_folder(FOLDER) as folder:
         copies = write_masked(plan, root, folder, options.fill)
         write_table(folder / "manifest.csv", copies)
-    masked_examples(Path("plots/masked.png"), copies, list(plan["mask"]), root, FOLDER)
+    masked_examples(Path("plots/masked.png"), plan, copies, root, FOLDER)
 
 
 if __name__ == "__main__":

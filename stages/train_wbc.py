@@ -13,6 +13,7 @@ from leuko.core.params.wbc import Wbc
 from leuko.evaluation.calibration import fit_temperature
 from leuko.models.base import WbcNet
 from leuko.models.store import save_model
+from leuko.packs.reading import read_scales
 from leuko.training import distributed
 from leuko.training.blood import blood_parts
 from leuko.training.device import set_up
@@ -56,6 +57,7 @@ def main() -> None:
             "model": "base",
             "classes": params.classes,
             "size": params.augment.wbc_size,
+            "scales": read_scales(PACKS / "train"),
             "split": params.split,
             "seed": params.seed,
             "temperature": fit_temperature(*predict(task, val)),

@@ -50,6 +50,7 @@ TINY = {
         "prcc_val_fraction": 0.1,
         "prcc_test_fraction": 0.1,
         "min_side": 16,
+        "max_value": "auto",
         "subsets": "folders",
         "subset_seed": 0,
         "duplicates": "warn",

@@ -82,7 +82,13 @@ def rgb_profile(primaries: tuple[tuple[float, float], ...], gamma: float) -> byt
         primaries: x and y of red, green and blue.
         gamma: of its curves.
     """
-    to_d50 = np.array([[1.0478112, 0.0228866, -0.0501270], [0.0295424, 0.9904844, -0.0170491], [-0.0092345, 0.0150436, 0.7521316]])
+    to_d50 = np.array(
+        [
+            [1.0478112, 0.0228866, -0.0501270],
+            [0.0295424, 0.9904844, -0.0170491],
+            [-0.0092345, 0.0150436, 0.7521316],
+        ]
+    )
     columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in primaries]).T
     columns *= np.linalg.solve(columns, [0.3127 / 0.3290, 1, (1 - 0.3127 - 0.3290) / 0.3290])
     colours = to_d50 @ columns
@@ -165,10 +171,16 @@ def ways() -> Iterator[tuple[str, str, bytes]]:
     yield "tiff of 12 bits in 16", ".tif", tiff(twelve, photometric="rgb")
     yield "tiff of 16 bits, tiled", ".tif", tiff(deep, photometric="rgb", tile=(16, 16))
     yield "bigtiff of 16 bits", ".tif", tiff(deep, photometric="rgb", bigtiff=True)
-    yield "tiff of 16 bits and transparency", ".tif", tiff(
-        np.dstack([deep, opaque * np.uint16(257)]), photometric="rgb", extrasamples=["unassalpha"]
+    yield (
+        "tiff of 16 bits and transparency",
+        ".tif",
+        tiff(np.dstack([deep, opaque * np.uint16(257)]), photometric="rgb", extrasamples=["unassalpha"]),
     )
-    yield "tiff with a fourth channel", ".tif", tiff(np.dstack([image, opaque // 2]), photometric="rgb", extrasamples=[0])
+    yield (
+        "tiff with a fourth channel",
+        ".tif",
+        tiff(np.dstack([image, opaque // 2]), photometric="rgb", extrasamples=[0]),
+    )
     for name, values in (("8", planes), ("16", np.moveaxis(deep, 2, 0)), ("12 in 16", np.moveaxis(twelve, 2, 0))):
         options = {"photometric": "rgb", "planarconfig": "separate"}
         yield f"tiff of {name} bits in planes", ".tif", tiff(np.ascontiguousarray(values), **options)
@@ -188,8 +200,9 @@ def ways() -> Iterator[tuple[str, str, bytes]]:
     yield "page with a smaller one", ".tif", pages((image, rgb), (small, rgb))
     yield "deep page with a smaller one", ".tif", pages((deep, rgb), (small, rgb))
     for name, profile in (("adobe", ADOBE_RGB), ("p3", DISPLAY_P3)):
-        yield f"png in {name}", ".png", encoded(Image.fromarray(in_profile(image, profile)), "PNG", icc_profile=profile)
-        yield f"tiff in {name}", ".tif", encoded(Image.fromarray(in_profile(image, profile)), "TIFF", icc_profile=profile)
+        converted = Image.fromarray(in_profile(image, profile))
+        yield f"png in {name}", ".png", encoded(converted, "PNG", icc_profile=profile)
+        yield f"tiff in {name}", ".tif", encoded(converted, "TIFF", icc_profile=profile)
 
 
 def greys() -> Iterator[tuple[str, str, bytes]]:
@@ -212,8 +225,10 @@ def greys() -> Iterator[tuple[str, str, bytes]]:
     for bits in (10, 12, 14):
         packed = deeper(image, 2**bits - 1, "uint16")
         yield f"packed {bits} bits", ".tif", packed_tiff(packed, bits)
-    for kind, top in (("int8", 127), ("int16", 32767), ("int16", 4095), ("int32", 65535), ("uint32", 65535), ("uint32", 2**32 - 1),
-                      ("float16", 1), ("float32", 1), ("float64", 1), ("float32", 4095)):  # fmt: skip
+    for kind, top in (
+        ("int8", 127), ("int16", 32767), ("int16", 4095), ("int32", 65535), ("uint32", 65535), ("uint32", 2**32 - 1),
+        ("float16", 1), ("float32", 1), ("float64", 1), ("float32", 4095),
+    ):  # fmt: skip
         yield f"tiff of {kind} to {top}", ".tif", tiff(deeper(image, top, kind), **black)
     yield "around zero", ".tif", tiff(deeper(image, 2, "float32") - 1, **black)
     yield "around zero, signed", ".tif", tiff((deeper(image, 65535, "int32") - 32768).astype(np.int16), **black)

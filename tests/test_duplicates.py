@@ -14,7 +14,7 @@ from bench.duplicates import all_pairs, mixed
 from leuko.core.errors import LeukoError
 from leuko.data import duplicates
 from leuko.data.duplicates import NEAR, as_pixels, candidates, fingerprints, in_words, same_pictures, standardise
-from leuko.data.images import describe_image, read_rgb
+from leuko.data.images import Pixels, describe_image, read_rgb
 from leuko.data.manifest import read_manifest, survey_data
 from leuko.packs.reading import read_rows
 from tests.conftest import run_stage, tiny_settings, write_settings
@@ -33,8 +33,8 @@ def scaled(image: Image.Image, factor: float) -> Image.Image:
     return image.resize((round(image.width * factor), round(image.height * factor)), Image.Resampling.BICUBIC)
 
 
-def thumbnail(image: bytes) -> bytes:
-    return describe_image(image).thumbnail
+def thumbnail(image: bytes) -> Pixels:
+    return describe_image(image).thumbnail()
 
 
 COPIES = {

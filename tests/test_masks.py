@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from leuko.core.files import atomic_file
-from leuko.data.images import read_mask, read_rgb
+from leuko.data.images import read_rgb
 from leuko.data.manifest import COLUMNS, read_manifest
+from leuko.data.mask_reading import MaskRule, read_mask
 from leuko.data.masks import apply_mask, masked_examples, plan_masks, write_masked
 from tests.conftest import tiny_settings
 from tests.course import WBC, draw_course, make_manifest, noise, save, square_mask
@@ -111,7 +112,7 @@ def test_copies_are_the_images_with_their_masks_applied(course, tmp_path):
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")} == set(copies["path"])
     sizes = set()
     for (_, copy), (_, planned) in zip(copies.iterrows(), plan.iterrows(), strict=True):
-        image, mask = read_rgb(root / planned["path"]), read_mask(root / planned["mask"])
+        image, mask = read_rgb(root / planned["path"]), read_mask(root / planned["mask"], MaskRule())
         if planned["class"] == "normal":  # a borrowed mask takes the image's size
             sizes.add(mask.shape)
             mask = np.asarray(Image.fromarray(mask).resize(image.size, Image.Resampling.NEAREST))
@@ -163,7 +164,7 @@ def test_the_picture_of_examples_is_the_same_every_time(course, tmp_path):
     plan = plan_masks(manifest, root, "both", seed=0)
     copies = write_masked(plan, root, tmp_path / "masked", FILL)
     for name in ("first", "second"):
-        masked_examples(tmp_path / f"{name}.png", copies, list(plan["mask"]), root, tmp_path / "masked")
+        masked_examples(tmp_path / f"{name}.png", plan, copies, root, tmp_path / "masked")
     first = (tmp_path / "first.png").read_bytes()
     assert first == (tmp_path / "second.png").read_bytes()
     Image.open(io.BytesIO(first)).verify()
@@ -178,5 +179,5 @@ def test_without_any_masks_the_stages_output_is_an_empty_table(course, tmp_path)
     with atomic_file(tmp_path / "manifest.csv") as temporary:
         copies.to_csv(temporary, index=False)
     assert list(read_manifest(tmp_path / "manifest.csv").columns) == list(COLUMNS)
-    masked_examples(tmp_path / "masked.png", copies, [], root, tmp_path)
+    masked_examples(tmp_path / "masked.png", plan, copies, root, tmp_path)
     assert (tmp_path / "masked.png").is_file()

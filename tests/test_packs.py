@@ -46,7 +46,11 @@ def test_a_pack_holds_the_images_of_its_part_resized(packs, images, name, part):
     assert list(originals["path"]) == list(expected["path"])
     assert list(originals["class"]) == list(expected["class"])
     assert list(originals["subset"]) == list(expected["subset"])
-    assert {path.name for path in (packs / name / part).iterdir()} == {"rows.csv", *(f"{s}.npy" for s in SIZES[name])}
+    assert {path.name for path in (packs / name / part).iterdir()} == {
+        "rows.csv",
+        "scales.json",
+        *(f"{size}.npy" for size in SIZES[name]),
+    }
     for size, side in SIZES[name].items():
         array = read_images(packs / name / part, size)
         assert (array.shape, array.dtype) == ((len(rows), side, side, 3), np.uint8)

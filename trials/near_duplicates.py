@@ -84,7 +84,7 @@ def main() -> None:
     images, _ = discover(arguments.root, settings.classes, settings.synonyms)
     files = [arguments.root / image.path for image in images]
     started = time.process_time()
-    thumbnails = [probe.thumbnail for probe in map_images(probe_image, files, "reading")]
+    thumbnails = [probe.thumbnail() for probe in map_images(probe_image, files, "reading")]
     read = time.process_time()
     known = pairs(same_pictures(as_pixels(thumbnails)))
     compared = time.process_time()
@@ -100,7 +100,7 @@ def main() -> None:
     originals = [read_rgb(files[number]) for number in chosen]
     print("\n| copies | found | images beside the original taken for the copy |\n|---|---|---|")
     for name, (change, quality) in CHANGES.items():
-        copies = [describe_image(as_jpeg(quality, change(image))).thumbnail for image in originals]
+        copies = [describe_image(as_jpeg(quality, change(image))).thumbnail() for image in originals]
         found = pairs(same_pictures(as_pixels([*thumbnails, *copies])))
         of_copies = {(first, second - len(files)) for first, second in found if first < len(files) <= second}
         right = {(int(number), copy) for copy, number in enumerate(chosen)}

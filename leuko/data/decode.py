@@ -108,7 +108,7 @@ def decode(content: bytes, least_side: int = 0) -> Decoded:
     if kind in ("JPEG", "MPO"):
         image, kind = _jpeg(content, image, least_side), "JPEG"
     else:
-        _tried(Image.Image.load, image)
+        _tried(_load, image)
     samples = _tried(stored, image) if kind == "TIFF" else None
     if samples is None and image.mode.startswith("I"):
         samples = Samples(_grey_png(image), "L", "uint16", None, inverted=False)
@@ -151,6 +151,11 @@ def _tried(function: Callable[[Image.Image], Result], image: Image.Image) -> Res
         raise UnreadableImageError(f"damaged or truncated ({error})") from error
 
 
+def _load(image: Image.Image) -> None:
+    """Decode an opened image."""
+    image.load()
+
+
 def orientation_of(image: Image.Image) -> int:
     """How an opened image lies, by its EXIF block, of which a damaged one says nothing."""
     try:
@@ -174,7 +179,7 @@ def _jpeg(content: bytes, image: Image.Image, least_side: int) -> Image.Image:
             raise UnreadableImageError(f"damaged or truncated ({error})") from error
         colours = "CMYK"
     if colours == "CMYK":  # Pillow knows that Adobe's ink is the other way round, and some things that are rare
-        _tried(Image.Image.load, image)
+        _tried(_load, image)
         return image
     return Image.fromarray(pixels[..., 0] if colours == "GRAY" else pixels)
 

@@ -61,9 +61,9 @@ RANK = {"train": 0, "val": 1, "test": 2}
 Vectors = NDArray[np.float32]
 
 
-def as_pixels(thumbnails: Sequence[bytes]) -> Pixels:
+def as_pixels(thumbnails: Sequence[Pixels]) -> Pixels:
     """Thumbnails as an array of shape (image, side, side, 3)."""
-    return np.frombuffer(b"".join(thumbnails), np.uint8).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3)
+    return np.array(thumbnails, np.uint8).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3)
 
 
 def standardise(thumbnails: Pixels) -> Vectors:
@@ -177,19 +177,19 @@ def same_pictures(thumbnails: Pixels) -> NDArray[np.int64]:
     return picture
 
 
-def find_duplicates(rows: pd.DataFrame, thumbnails: Sequence[bytes], *, drop: bool) -> pd.DataFrame:
+def find_duplicates(rows: pd.DataFrame, thumbnails: Pixels, *, drop: bool) -> pd.DataFrame:
     """Find the pictures that occur more than once.
 
     Args:
         rows: of the manifest.
-        thumbnails: the images' thumbnails, in the same order.
+        thumbnails: of the images, in the same order: shape (image, side, side, 3).
         drop: whether the images that `dropped` names are taken out.
 
     Returns:
         The table that this module describes, a row for every image whose picture occurs more than once.
     """
     first = ~rows["sha256"].duplicated().to_numpy()
-    pictures = same_pictures(as_pixels([content for content, new in zip(thumbnails, first, strict=True) if new]))
+    pictures = same_pictures(thumbnails[first])
     picture_of = dict(zip(rows["sha256"][first], pictures, strict=True))
     rows = rows.assign(group=rows["sha256"].map(picture_of))
     rows = rows[rows["group"].duplicated(keep=False)].copy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = [
     "Pixels",
     "Probe",
     "UnreadableImageError",
+    "decode_rgb",
     "describe_image",
     "probe_image",
     "read_bytes",
@@ -72,7 +73,7 @@ class Probe:
     height: int
     sha256: str
     depth: Depth
-    tile: NDArray[np.uint8] | NDArray[np.float32]
+    tile: NDArray[np.uint8] | NDArray[np.float32] = field(compare=False)  # arrays have no single answer
     inverted: bool
     focus: float
     orientation: int
@@ -80,12 +81,12 @@ class Probe:
     profile: str
     hidden: bool
 
-    def thumbnail(self, scale: Scale) -> Pixels:
+    def thumbnail(self, scale: Scale = BYTE) -> Pixels:
         """The image as it lies in the file, small: shape (THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3), 8-bit RGB."""
         pixels = to_bytes(self.tile, BYTE if self.tile.dtype == np.uint8 else scale)
         return 255 - pixels if self.inverted else pixels
 
-    def sharpness(self, scale: Scale) -> float:
+    def sharpness(self, scale: Scale = BYTE) -> float:
         """How sharp the image is, in levels of 255 squared."""
         per_level = 1.0 if self.tile.dtype == np.uint8 else (scale.white - scale.black) / 255
         return self.focus / per_level**2
@@ -105,13 +106,14 @@ def read_bytes(path: Path) -> bytes:
         raise UnreadableImageError(f"cannot be opened ({error.strerror})") from error
 
 
-def read_rgb(path: Path, scale: Scale | Scales | None = None) -> Image.Image:
+def read_rgb(path: Path, scales: Scales | None = None) -> Image.Image:
     """Read an image of any kind as upright 8-bit sRGB; what is transparent shows white.
 
     Args:
         path: the file; of an animation the first frame is read.
-        scale: which values become black and white where the file has more than eight bits per sample and does not
-            declare it: of this image, or of the set that it belongs to. Without either, the image is a set of its own.
+        scales: which values become black and white where a file has more than eight bits per sample and does not
+            declare it, as settled for the set that the image belongs to, or that a model was trained on. An image
+            of a kind that they do not name is a set of its own.
 
     Returns:
         A Pillow image of mode RGB.
@@ -119,9 +121,17 @@ def read_rgb(path: Path, scale: Scale | Scales | None = None) -> Image.Image:
     Raises:
         UnreadableImageError: if it cannot be used.
     """
-    decoded = decode(read_bytes(path))
-    if not isinstance(scale, Scale):
-        scale = decoded.depth.scale(scale or {})
+    return decode_rgb(read_bytes(path), scales)
+
+
+def decode_rgb(content: bytes, scales: Scales | None = None) -> Image.Image:
+    """What `read_rgb` does, of a file's content.
+
+    Raises:
+        UnreadableImageError: if it cannot be used.
+    """
+    decoded = decode(content)
+    scale = decoded.depth.scale(scales or {})
     return upright(_colours(decoded.at_eight_bits(scale), decoded.profile)[0], decoded.orientation)
 
 

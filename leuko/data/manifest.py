@@ -11,6 +11,7 @@
 | mask_subset | the same for its mask |
 | width, height | in pixels, upright |
 | sha256 | of the image file |
+| scale | format and type of the samples, and which values are black and white, if the file does not declare it |
 | source | for derived images the path of the original; empty for originals |
 """
 
@@ -24,11 +25,13 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from leuko.core.classes import SUBSETS
+from leuko.core.classes import SETS, SUBSETS
 from leuko.core.parallel import map_images
-from leuko.data.duplicates import FINDINGS, find_duplicates, in_words
-from leuko.data.images import MaskProbe, Probe, UnreadableImageError, probe_image, probe_mask
+from leuko.data.duplicates import FINDINGS, as_pixels, find_duplicates, in_words
+from leuko.data.images import Probe, UnreadableImageError, probe_image
 from leuko.data.layout import ImageFile, Problems, discover, subset_folders
+from leuko.data.mask_reading import MaskProbe, probe_mask
+from leuko.data.scale import settle
 
 MAX_ELONGATION = 5
 
@@ -43,6 +46,7 @@ COLUMNS = {
     "width": "int64",
     "height": "int64",
     "sha256": "str",
+    "scale": "str",
     "source": "str",
 }
 
@@ -79,6 +83,7 @@ def survey_data(
     prcc_val_fraction: float,
     prcc_test_fraction: float,
     min_side: int,
+    max_value: float | str,
     subsets: str,
     subset_seed: int,
     duplicates: str,
@@ -98,6 +103,8 @@ def survey_data(
         prcc_val_fraction: share of the pRCC images for validation.
         prcc_test_fraction: share of the pRCC images for the test.
         min_side: smaller images, in pixels, are refused.
+        max_value: what is white in images of more than eight bits per sample that do not declare it; with `auto` it is
+            the full scale of the smallest usual depth that holds the largest value of all images of a set.
         subsets: `folders` follows the data root's subset folders, if it has any; `drawn` does not.
         subset_seed: draws other subsets, and nothing else; it counts only where they are drawn.
         duplicates: of pictures in several parts or under several classes, `warn` does nothing, `drop` takes them out
@@ -124,6 +131,13 @@ def survey_data(
         problems.add("Subset folders missing beside others; add them, or set ingest.subsets to drawn", folder)
 
     images = [image for image in images if image.path in probes]
+    scales = {
+        name: settle(
+            [probes[image.path].depth for image in images if image.set == name],
+            None if isinstance(max_value, str) else max_value,
+        )
+        for name in SETS
+    }
     rows = [
         (
             image.set,
@@ -136,12 +150,14 @@ def survey_data(
             probes[image.path].width,
             probes[image.path].height,
             probes[image.path].sha256,
+            probes[image.path].depth.recorded(scales[image.set]),
             "",
         )
         for image in images
     ]
     manifest = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    twice = find_duplicates(manifest, [probes[image.path].thumbnail for image in images], drop=duplicates == "drop")
+    thumbnails = [probes[image.path].thumbnail(probes[image.path].depth.scale(scales[image.set])) for image in images]
+    twice = find_duplicates(manifest, as_pixels(thumbnails), drop=duplicates == "drop")
     for finding, lines in in_words(twice).items() if duplicates == "fail" else ():
         for line in lines if finding != "copy" else ():
             problems.add(f"{FINDINGS[finding]}; remove all but one, or set ingest.duplicates to drop", line)

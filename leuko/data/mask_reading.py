@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,6 @@ from PIL import Image
 from leuko.data.decode import Decoded, decode
 from leuko.data.images import UPRIGHT, read_bytes
 from leuko.data.scale import full_value
-from leuko.data.unreadable import UnreadableImageError
 
 LOSSY = ("JPEG", "WEBP")
 MIDDLE = 128
@@ -98,15 +97,15 @@ class RawMask:
             "alpha": is_opaque,
             "value": self._is_one_of(rule.values),
         }[rule.kind]
-        return kept & is_opaque
+        return np.asarray(kept & is_opaque)
 
     def _is_one_of(self, values: tuple[int, ...]) -> NDArray[np.bool_]:
         """Where it has one of some values, or a shade nearest to one of them among black, white and these."""
         if self.is_discrete:
-            return np.isin(self.levels, values)
+            return np.asarray(np.isin(self.levels, values))
         shades = np.array(sorted({0, 255, *values}))
         nearest = shades[np.abs(self.levels[..., None] - shades).argmin(axis=-1)]
-        return np.isin(nearest, values)
+        return np.asarray(np.isin(nearest, values))
 
 
 def decode_mask(content: bytes) -> RawMask:
@@ -199,7 +198,38 @@ def read_mask(path: Path, rule: MaskRule) -> NDArray[np.bool_]:
     Raises:
         UnreadableImageError: if it cannot be used.
     """
-    mask = decode_mask(read_bytes(path))
+    return _upright(decode_mask(read_bytes(path)), rule)
+
+
+def _upright(mask: RawMask, rule: MaskRule) -> NDArray[np.bool_]:
+    """Where a mask keeps the image, upright: shape (height, width)."""
     kept = mask.kept(rule)
     orientation = mask.orientation if mask.orientation != 1 else rule.orientation
     return np.asarray(Image.fromarray(kept).transpose(UPRIGHT[orientation])) if orientation in UPRIGHT else kept
+
+
+@dataclass(frozen=True)
+class MaskProbe:
+    """What ingest needs to know of a mask: sides in pixels, SHA-256, and the share of the image that it keeps."""
+
+    width: int
+    height: int
+    sha256: str
+    kept: float
+
+
+def probe_mask(path: Path) -> MaskProbe:
+    """Read and describe a mask.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its description.
+
+    Raises:
+        UnreadableImageError: if it cannot be used.
+    """
+    content = read_bytes(path)
+    kept = _upright(decode_mask(content), MaskRule())
+    return MaskProbe(kept.shape[1], kept.shape[0], hashlib.sha256(content).hexdigest(), float(kept.mean()))

@@ -14,8 +14,10 @@ from PIL import Image
 
 from leuko.core.image_grid import image_grid
 from leuko.core.parallel import map_images
-from leuko.data.images import read_mask, read_rgb
+from leuko.data.images import read_rgb
 from leuko.data.manifest import COLUMNS
+from leuko.data.mask_reading import MaskRule, read_mask
+from leuko.data.scale import from_column
 
 
 def apply_mask(image: Image.Image, mask: NDArray[np.bool_], fill: Sequence[int]) -> Image.Image:
@@ -53,7 +55,11 @@ def plan_masks(manifest: pd.DataFrame, root: Path, cam16: str, seed: int) -> pd.
     labels = {"both": ("normal", "tumor"), "tumor": ("tumor",), "none": ()}[cam16]
     masked = masked[(masked["set"] == "wbc") | masked["class"].isin(labels)].reset_index(drop=True)
     normal = masked["class"] == "normal"  # other empty masks have been refused by ingest
-    keeps = map_images(lambda path: bool(read_mask(root / path).any()), list(masked["mask"][normal]), "reading masks")
+
+    def keeps_something(path: str) -> bool:
+        return bool(read_mask(root / path, MaskRule()).any())
+
+    keeps = map_images(keeps_something, list(masked["mask"][normal]), "reading masks")
     masked["kept"] = True
     masked.loc[normal, "kept"] = np.array(keeps, dtype=bool)
 
@@ -80,8 +86,8 @@ def write_masked(plan: pd.DataFrame, root: Path, folder: Path, fill: Sequence[in
     """
 
     def write(row: pd.Series) -> tuple[str, str]:
-        image = read_rgb(root / row["path"])
-        mask = read_mask(root / row["mask"])
+        image = read_rgb(root / row["path"], from_column([row["scale"]]))
+        mask = read_mask(root / row["mask"], MaskRule())
         if mask.shape[::-1] != image.size:  # only a borrowed mask can differ in size
             mask = np.asarray(Image.fromarray(mask).resize(image.size, Image.Resampling.NEAREST))
         content = io.BytesIO()
@@ -97,30 +103,31 @@ def write_masked(plan: pd.DataFrame, root: Path, folder: Path, fill: Sequence[in
         path=[path for path, _ in written],
         sha256=[sha256 for _, sha256 in written],
         mask="",
+        scale="",
         subset=plan["mask_subset"],
         mask_subset=0,
     )
     return copies[list(COLUMNS)].astype(COLUMNS)
 
 
-def masked_examples(path: Path, copies: pd.DataFrame, masks: Sequence[str], root: Path, folder: Path) -> None:
+def masked_examples(path: Path, plan: pd.DataFrame, copies: pd.DataFrame, root: Path, folder: Path) -> None:
     """Write the first masked copy of every class: the image, its mask and the copy.
 
     Args:
         path: where to.
-        copies: the manifest of the masked copies.
-        masks: the mask of each, relative to `root`.
+        plan: what `plan_masks` chose.
+        copies: the manifest of its masked copies, in the same order.
         root: the data root.
         folder: the copies' own root.
     """
-    firsts = copies.assign(mask=masks).groupby(["set", "class"], sort=False).head(1)
+    firsts = plan.assign(copy=list(copies["path"])).groupby(["set", "class"], sort=False).head(1)
     rows = [
         (
             f"{row['class']}",
             [
-                ("image", np.asarray(read_rgb(root / row["source"]))),
-                ("mask", read_mask(root / row["mask"])),
-                ("masked", np.asarray(read_rgb(folder / row["path"]))),
+                ("image", np.asarray(read_rgb(root / row["path"], from_column([row["scale"]])))),
+                ("mask", read_mask(root / row["mask"], MaskRule())),
+                ("masked", np.asarray(read_rgb(folder / row["copy"]))),
             ],
         )
         for _, row in firsts.iterrows()

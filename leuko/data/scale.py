@@ -10,7 +10,7 @@ files.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +37,29 @@ class Scale:
     white: float
 
 
-BYTE = Scale(0, 255)
+BYTE = Scale(0.0, 255.0)
 
 Scales = Mapping[str, Scale]
-"""Of one set, by what `Depth.key` says of its images."""
+"""Of one set, by what `Depth.key` says of its images. Model files have them as `to_json` writes them."""
+
+
+def to_json(scales: Scales) -> dict[str, list[float]]:
+    """Scales as a model file has them: by key, the values that become black and white."""
+    return {key: [scale.black, scale.white] for key, scale in sorted(scales.items())}
+
+
+def from_json(content: Mapping[str, Sequence[float]]) -> dict[str, Scale]:
+    """Read what `to_json` writes."""
+    return {key: Scale(float(black), float(white)) for key, (black, white) in content.items()}
+
+
+def from_column(texts: Iterable[str]) -> dict[str, Scale]:
+    """Read the manifest's column `scale`, which has `Depth.recorded`'s text for every image of a set."""
+    found = {}
+    for text in sorted(set(texts) - {""}):
+        key, black, white = text.rsplit(" ", 2)
+        found[key] = Scale(float(black), float(white))
+    return found
 
 
 @dataclass(frozen=True)
@@ -70,6 +89,13 @@ class Depth:
         """What images must have in common to share a scale that no file declares."""
         return f"{self.format} {self.sample}"
 
+    def recorded(self, scales: Scales) -> str:
+        """What the manifest says of the image's scale: its key, black and white; empty if the file declares it."""
+        if self.declared:
+            return ""
+        scale = scales[self.key]
+        return f"{self.key} {scale.black!r} {scale.white!r}"
+
     def scale(self, scales: Scales) -> Scale:
         """The scale of the image: what its file declares, else its set's; an image without a set is a set of one."""
         return self.declared or scales.get(self.key) or settle([self], None)[self.key]
@@ -83,8 +109,8 @@ def declare(sample: str, stated: float | None) -> Scale | None:
         stated: SMaxSampleValue or the like, if the file has it.
     """
     if sample.startswith("uint") and (bits := int(sample[4:])) not in (16, 32, 64):
-        return Scale(0, 2**bits - 1)
-    return Scale(0, stated) if stated in (*FULL, 32767) else None
+        return Scale(0.0, 2.0**bits - 1)
+    return Scale(0.0, stated) if stated in (*FULL, 32767) else None
 
 
 def settle(depths: Iterable[Depth], max_value: float | None) -> dict[str, Scale]:
@@ -111,7 +137,7 @@ def _of_pool(pool: list[Depth], max_value: float | None) -> Scale:
     # A value that all files state is the scale's; where it differs from file to file, it was measured on each.
     common = stated.pop() if len(stated) == 1 else None
     high = max(max(depth.high, depth.stated or 0) for depth in pool)
-    white = max_value or common or full_value(high, pool[0].sample)
+    white = float(max_value or common or full_value(high, pool[0].sample))
     # Samples that lie around zero, as those of signed types and of normalised floats may, have their black below it.
     return Scale(-white if low < -NOISE * white else 0.0, white)
 

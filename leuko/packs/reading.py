@@ -1,12 +1,14 @@
 """Packs: the images of one part of one set as uint8 arrays, with a table of what each row is.
 
 A pack is a folder with `rows.csv` and one array per image side, `<size>.npy` of shape (row, side, side, 3), which is
-memory-mapped when read. One large file is many times faster to hash, copy and read than its many images, and an image
-is decoded and resized from its original once, instead of in every epoch.
+memory-mapped when read; `scales.json` says how images of more than eight bits per sample were brought to eight. One
+large file is many times faster to hash, copy and read than its many images, and an image is decoded and resized from
+its original once, instead of in every epoch.
 """
 
 from __future__ import annotations
 
+import json
 import mmap
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,12 @@ from leuko.core.errors import LeukoError
 def read_rows(folder: Path) -> pd.DataFrame:
     """Read what each row of a pack is: `class`, `subset`, `path`, `source` and `pose`."""
     return pd.read_csv(folder / "rows.csv", keep_default_na=False)
+
+
+def read_scales(folder: Path) -> dict[str, list[float]]:
+    """The scales of a pack's images of more than eight bits per sample, as `leuko.data.scale.to_json` writes them."""
+    scales: dict[str, list[float]] = json.loads((folder / "scales.json").read_text())
+    return scales
 
 
 def read_images(folder: Path, size: str) -> NDArray[np.uint8]:

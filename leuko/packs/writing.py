@@ -11,10 +11,11 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from leuko.core.files import atomic_file, write_table, written_meanwhile
+from leuko.core.files import atomic_file, write_json, write_table, written_meanwhile
 from leuko.core.image_grid import image_grid
 from leuko.core.parallel import map_images
 from leuko.data.images import read_rgb, resize
+from leuko.data.scale import Scales, to_json
 from leuko.packs.augmentation import Pose
 from leuko.packs.reading import read_images, read_rows
 
@@ -26,6 +27,7 @@ def write_pack(
     poses: Sequence[Sequence[Pose]],
     sizes: Mapping[str, int],
     title: str,
+    scales: Scales | None = None,
 ) -> None:
     """Decode every image once, resize it from the original, and write all its copies at all sizes.
 
@@ -36,6 +38,7 @@ def write_pack(
         poses: for every image the copies to make.
         sizes: for every array its name and its images' side in pixels.
         title: what the progress bar says.
+        scales: of the set that the images belong to, see `leuko.data.scale`.
     """
     counts = [len(versions) for versions in poses]
     starts = np.concatenate([[0], np.cumsum(counts)])
@@ -55,7 +58,7 @@ def write_pack(
         lock = threading.Lock()
 
         def fill(index: int) -> None:
-            image = np.array(read_rgb(files[index]))
+            image = np.array(read_rgb(files[index], scales))
             for name, side in sizes.items():
                 resized = resize(image, side)
                 for row, pose in enumerate(poses[index], start=int(starts[index])):
@@ -67,6 +70,7 @@ def write_pack(
         with written_meanwhile(list(arrays.values())):
             map_images(fill, range(len(files)), title)
     write_table(folder / "rows.csv", table)
+    write_json(folder / "scales.json", to_json(scales or {}))
 
 
 def contact_sheet(path: Path, packs: Path, n_images: int) -> None:

@@ -15,7 +15,7 @@ from leuko.core.params.labels import Classes, Split
 from leuko.core.params.transfer import Finetune, Transfer
 from leuko.evaluation.calibration import fit_temperature
 from leuko.models.encoders import TransferNet, build_encoder, load_encoder_weights
-from leuko.packs.reading import read_images
+from leuko.packs.reading import read_images, read_scales
 from leuko.training.device import to_device
 from leuko.training.loop import fit, predict
 from leuko.training.parts import cell_parts
@@ -72,6 +72,7 @@ def finetune(
         "side": side,
         "model": name,
         "classes": params.classes,
+        "scales": read_scales(packs / "wbc/train"),
         "split": params.split,
         "seed": params.seed,
         "temperature": fit_temperature(*predict(task, val)),

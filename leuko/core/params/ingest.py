@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from leuko.core.params.group import Fraction, Group, PositiveInt, Seed
 
@@ -14,7 +14,8 @@ class Ingest(Group):
 
     The WBC subsets of 1, 10 and 50 % are those of the data root's `folders`, if it has any; otherwise, or if `subsets`
     is `drawn`, they are drawn. Another `subset_seed` draws others and changes nothing else. `duplicates` decides about
-    pictures in several parts or under several classes.
+    pictures in several parts or under several classes. `max_value` is what is white in images of more than eight bits
+    per sample whose files do not say it.
     """
 
     seed: Seed
@@ -22,6 +23,7 @@ class Ingest(Group):
     prcc_val_fraction: Fraction
     prcc_test_fraction: Fraction
     min_side: PositiveInt
+    max_value: Annotated[float, Field(gt=0)] | Literal["auto"]
     subsets: Literal["folders", "drawn"]
     subset_seed: Seed
     duplicates: Literal["warn", "drop", "fail"]

@@ -50,7 +50,8 @@ def ours(files: Sequence[Path], side: int) -> Work:
         def features(pixels: Tensor) -> tuple[Tensor]:
             return (model.backbone_features(pixels),)
 
-        rows = pd.DataFrame({"class": "", "subset": 0, "path": [file.name for file in files], "source": ""})
+        names = [file.name for file in files]
+        rows = pd.DataFrame({"class": "", "subset": 0, "path": names, "source": "", "group": ""})
         write_pack(folder, rows, files, [[Pose()]] * len(files), {"cam16": side}, "packing")
         images = images_of(folder, "cam16", np.arange(len(files)), device)
         part = Part(

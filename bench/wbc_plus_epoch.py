@@ -73,7 +73,7 @@ def part_of(model: WbcPlusNet, files: Sequence[Path], quick: bool) -> Part:
     """Decode and resize all images, and keep what the frozen networks make of them."""
     device = torch.device("cpu")
     folder = Path(tempfile.mkdtemp(dir=files[0].parents[5]))
-    rows = pd.DataFrame({"class": "", "subset": 0, "path": [file.name for file in files], "source": ""})
+    rows = pd.DataFrame({"class": "", "subset": 0, "path": [file.name for file in files], "source": "", "group": ""})
     write_pack(folder, rows, files, [[Pose()]] * len(files), sizes(quick), "packing")
     images = {name: images_of(folder, name, np.arange(len(files)), device) for name in sizes(quick)}
     bank = FeatureCache(FrozenEncoder(model.encode, images["prcc"], images["cam16"]), 1, folder)

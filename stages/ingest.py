@@ -9,7 +9,7 @@ from leuko.core.params.ingest import Ingest
 from leuko.core.params.labels import Classes
 from leuko.core.params.reading import load_params
 from leuko.data.manifest import survey_data
-from leuko.data.summary import describe_duplicates, describe_gaps
+from leuko.data.summary import describe_duplicates, describe_gaps, describe_groups
 
 MANIFEST = Path("data/manifest.csv")
 DUPLICATES = Path("data/duplicates.csv")
@@ -36,6 +36,7 @@ def main() -> None:
     print(survey.manifest.groupby(["set", "part"], sort=False).size().to_string(header=False))
     print(
         describe_gaps(survey.manifest, params.classes)
+        + describe_groups(survey.manifest, params.classes)
         + describe_duplicates(survey.duplicates, SHOWN, f"all: {DUPLICATES}")
     )
 

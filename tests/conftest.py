@@ -54,6 +54,7 @@ TINY = {
         "subsets": "folders",
         "subset_seed": 0,
         "duplicates": "warn",
+        "group": "none",
     },
     "prepare_masks": {"fill": [0, 0, 0], "cam16": "both", "seed": 0},
     "augment": {

@@ -20,6 +20,7 @@ CHECKS = {
     "subsets": "folders",
     "subset_seed": 0,
     "duplicates": "warn",
+    "group": "none",
 }
 
 

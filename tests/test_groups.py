@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,9 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leuko.core.params.grouping import PRESETS, compile_rule
 from leuko.data.division import choose_groups, order_by_group
-from leuko.data.groups import PRESETS, compile_rule, describe_groups, in_words, read_groups, unseen
+from leuko.data.groups import describe_groups, in_words, read_groups, unseen
 from leuko.data.layout import Problems
+from leuko.data.summary import describe_groups as describe
+from tests.conftest import tiny_settings
+from tests.course import WBC, draw_course, make_manifest
 
 CLASSES = ("rare", "common")
 
@@ -214,3 +219,45 @@ def test_groups_of_single_images_and_pure_groups_by_chance_coincide_with_nothing
 
 def test_presets_compile():
     assert all(compile_rule(name).groupindex.keys() == {"group"} for name in PRESETS)
+
+
+def n_parts_of_a_group(images):
+    return {len(set(parts)) for _, parts in images.groupby("group")["part"]}
+
+
+def test_ingest_keeps_groups_whole_wherever_it_divides(tmp_path):
+    """Validation and test, pRCC and drawn subsets; every fifth image of a class is of the same group."""
+    root = draw_course(tmp_path, train=20, val=12, prcc=20, subsets=(), alike=True)
+    images = [path.relative_to(root).as_posix() for path in root.rglob("*.jpg")]
+    number = {path: int(re.findall(r"(\d+).jpg", path)[0]) for path in images}
+    rows = [
+        f"{path},{path.partition('/data')[0] if 'pRCC' not in path else 'pRCC'}-{number[path] % 5}" for path in images
+    ]
+    (root / "groups.csv").write_text("\n".join(["path,group", *rows]))
+    manifest = make_manifest(root, **tiny_settings()["ingest"])
+    assert (manifest["group"] != "").all()
+    for of_set in ("wbc", "prcc"):
+        one = manifest[manifest["set"] == of_set]
+        assert set(one["part"]) == {"train", "val", "test"}
+        assert n_parts_of_a_group(one) == {1}
+    held_out = manifest[(manifest["set"] == "wbc") & (manifest["part"] != "train")]
+    assert (held_out.groupby("part")["class"].nunique() == 5).all()
+    train = manifest[(manifest["set"] == "wbc") & (manifest["part"] == "train")]
+    assert len(set(train[train["subset"] <= 10]["group"])) == 1  # two images of each class
+
+
+def test_a_class_in_too_few_groups_is_divided_all_the_same_and_that_is_told(tmp_path):
+    root = draw_course(tmp_path, train=2, val=4, alike=True)
+    images = [path.relative_to(root).as_posix() for path in root.rglob("val/data/*/*.jpg")]
+    rows = [f"{path},{'one' if 'Basophil' in path else Path(path).stem[-1]}" for path in images if "WBC" in path]
+    (root / "groups.csv").write_text("\n".join(["path,group", *rows]))
+    manifest = make_manifest(root, **tiny_settings()["ingest"])
+    basophils = manifest[(manifest["class"] == "Basophil") & (manifest["part"] != "train")]
+    assert set(basophils["part"]) == {"val", "test"}
+    assert "1 group is in validation and in the test" in describe(manifest, WBC)
+
+
+def test_the_demo_tells_its_slides_and_keeps_them_apart(demo):
+    cells = make_manifest(demo, **tiny_settings()["ingest"]).query("set == 'wbc'")
+    assert cells["group"].str.fullmatch(r"slide\d\d").all()
+    assert n_parts_of_a_group(cells) == {1}

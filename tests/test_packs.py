@@ -201,7 +201,7 @@ def test_the_stage_removes_what_an_earlier_run_left(project, demo, tmp_path):
 
 def test_an_image_that_vanished_leaves_no_half_pack(tmp_path):
     files = [save(noise(number), tmp_path / f"{number}.png") for number in range(3)]
-    rows = pd.DataFrame({"class": "", "subset": 0, "path": [file.name for file in files], "source": ""})
+    rows = pd.DataFrame({"class": "", "subset": 0, "path": [file.name for file in files], "source": "", "group": ""})
     files[1].unlink()
     with pytest.raises(Exception, match="cannot be opened"):
         write_pack(tmp_path / "pack", rows, files, [[Pose()]] * 3, {"wbc": 16}, "packing")

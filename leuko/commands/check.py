@@ -24,12 +24,16 @@ def run(options: argparse.Namespace) -> None:
     from leuko.core.params.everything import Params
     from leuko.core.params.reading import load_params
     from leuko.data.manifest import survey_data
-    from leuko.data.summary import describe_duplicates, describe_gaps, summary
+    from leuko.data.summary import describe_duplicates, describe_gaps, describe_groups, summary
 
     params = load_params(Params, options.params)
     root = options.folder or Path(params.data_root)
     survey = survey_data(root, classes=params.classes, synonyms=params.synonyms, **params.ingest.model_dump())
     print(summary(survey))
-    print(describe_gaps(survey.manifest, params.classes) + describe_duplicates(survey.duplicates))
+    print(
+        describe_gaps(survey.manifest, params.classes)
+        + describe_groups(survey.manifest, params.classes)
+        + describe_duplicates(survey.duplicates)
+    )
     survey.problems.raise_if_any(root)
     print(f"\nNo problems in {root}.")

@@ -83,6 +83,6 @@ def order_by_group(groups: Sequence[str], rng: np.random.Generator) -> NDArray[n
     """
     group_of = number_groups(groups)
     shuffled = rng.permutation(len(group_of))
-    rank = rng.permutation(group_of.max() + 1)[group_of]
+    rank = rng.permutation(len(np.unique(group_of)))[group_of]
     order: NDArray[np.int64] = shuffled[np.argsort(rank[shuffled], kind="stable")]
     return order

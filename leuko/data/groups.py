@@ -10,7 +10,6 @@ such table, or by a pattern on the image's path.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from leuko.core.params.grouping import compile_rule
 from leuko.data.layout import Problems
 
 TABLE = "groups.csv"
 """The table of groups that is taken up wherever it lies at the data root."""
-
-PRESETS: Mapping[str, str] = {
-    # 95-8-10-1_527_1.jpg is date-smear _ field _ cell; 20190527_111443_0.jpg is day _ time _ cell.
-    "raabin": r"(?:^|/)(?P<group>\d{2}-\d{1,2}-\d{1,2}(?:-\d+)?|\d{8})_\d+_\d+\.[^/]*$",
-    # normal_002-500-2-384ver.jpg starts with the slide; Camelyon17's names hold patient_056.
-    "camelyon": r"(?i)(?:^|[/_])(?P<group>(?:normal|tumor|test|patient)_\d{3})(?!\d)[^/]*$",
-}
-"""Patterns for the file names of public data sets, as `leuko.data.groups` reads them."""
 
 FEW = 5
 """A class of fewer groups was seen in too few patients, smears or days to speak for others."""
@@ -62,24 +54,6 @@ def read_groups(root: Path, rule: str, paths: Sequence[str], problems: Problems)
             "Rules for groups (ingest.group) that fit no image's path; correct the rule, or set it to none", rule
         )
     return {path: known.get(path, found.get(path, "")) for path in paths}
-
-
-def compile_rule(rule: str) -> re.Pattern[str]:
-    """Compile a preset or a regular expression for groups.
-
-    Raises:
-        ValueError: if it is neither, or has no part named `group`.
-    """
-    try:
-        pattern = re.compile(PRESETS.get(rule, rule))
-    except re.error as error:
-        raise ValueError(f"{rule!r} is not a regular expression ({error})") from error
-    if "group" not in pattern.groupindex:
-        raise ValueError(
-            f"{rule!r} should be none, {', '.join(PRESETS)}, the path of a .csv file below data_root, or a regular "
-            "expression with a part named group, such as (?P<group>slide\\d+)_"
-        )
-    return pattern
 
 
 def read_table(root: Path, name: str, column: str, problems: Problems) -> dict[str, str]:
@@ -136,7 +110,8 @@ def describe_groups(manifest: pd.DataFrame, classes: Sequence[str]) -> dict[str,
         None if no group is known; else `parts`: how many groups each has; `without`: images whose group is not known;
         `seen`: for `all` test images and for each class of `classes` how many there are, how many of them (`seen`) are
         of groups that are in training too, and their `share`; `few`: the classes of fewer than five groups, with their
-        number; and `coincide`: the classes that coincide with groups, with these, see `_coinciding`.
+        number; `coincide`: the classes that coincide with groups, with these, see `_coinciding`; and `torn`: how many
+        groups are in both validation and test.
     """
     cells = manifest[manifest["set"] == "wbc"]
     grouped = cells[cells["group"] != ""]
@@ -156,6 +131,7 @@ def describe_groups(manifest: pd.DataFrame, classes: Sequence[str]) -> dict[str,
         },
         "few": {label: int(n_groups[label]) for label in classes if label in n_groups and n_groups[label] < FEW},
         "coincide": _coinciding(grouped, classes),
+        "torn": len(set(grouped[grouped["part"] == "val"]["group"]) & set(test["group"])),
     }
 
 
@@ -215,6 +191,11 @@ def in_words(findings: Mapping[str, Any] | None) -> list[str]:
         "it by what marks these groups, such as their stain, instead of by the cell."
         for label, groups in findings["coincide"].items()
     ]
+    if findings["torn"]:
+        sentences.append(
+            f"{findings['torn']} group{'s are' if findings['torn'] > 1 else ' is'} in validation and in the test, so "
+            "what was chosen on validation flatters the test."
+        )
     if findings["without"]:
         n_without = findings["without"]
         sentences.append(f"{n_without} blood cell image{'s have' if n_without > 1 else ' has'} no known group.")

@@ -13,6 +13,7 @@
 | sha256 | of the image file |
 | scale | format and type of the samples, and which values are black and white, if the file does not declare it |
 | source | for derived images the path of the original; empty for originals |
+| group | the patient, smear, slide or day that it comes from; empty if unknown |
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ import pandas as pd
 from leuko.core.classes import SETS, SUBSETS
 from leuko.core.parallel import map_images
 from leuko.data.duplicates import FINDINGS, as_pixels, find_duplicates, in_words
+from leuko.data.groups import read_groups
 from leuko.data.images import Probe, UnreadableImageError, probe_image
 from leuko.data.layout import ImageFile, Problems, discover, subset_folders
 from leuko.data.mask_reading import MaskProbe, probe_mask
+from leuko.data.parts import divide_held_out, divide_prcc, draw_subsets
 from leuko.data.scale import settle
 
 MAX_ELONGATION = 5
@@ -48,6 +51,7 @@ COLUMNS = {
     "sha256": "str",
     "scale": "str",
     "source": "str",
+    "group": "str",
 }
 
 Found = TypeVar("Found", Probe, MaskProbe)
@@ -87,12 +91,14 @@ def survey_data(
     subsets: str,
     subset_seed: int,
     duplicates: str,
+    group: str,
 ) -> Survey:
     """Check a data root and divide its images into parts and subsets.
 
     The WBC val folder becomes validation and test set, stratified by class, unless there is a test folder. pRCC is
     divided here, before any copies are made, so that no copy of an image can reach another part. What is dropped as a
-    duplicate is dropped after that, so the test sets do not depend on it; subsets are drawn of what is left.
+    duplicate is dropped after that, so the test sets do not depend on it; subsets are drawn of what is left. All of
+    these keep groups whole.
 
     Args:
         root: a folder in the course layout; its tissue sets, masks and subset folders may be missing.
@@ -109,6 +115,7 @@ def survey_data(
         subset_seed: draws other subsets, and nothing else; it counts only where they are drawn.
         duplicates: of pictures in several parts or under several classes, `warn` does nothing, `drop` takes them out
             of training and validation, and `fail` makes problems.
+        group: how an image's group is told, as `leuko.data.groups.read_groups` has it.
 
     Returns:
         What was found.
@@ -118,13 +125,14 @@ def survey_data(
     """
     images, problems = discover(root, classes, synonyms)
     probes = _probe_all(root, images, min_side, problems)
+    groups = read_groups(root, group, [image.path.as_posix() for image in images], problems)
     parts = {image.path: image.part for image in images}
     rng = np.random.default_rng([seed, 0])
     if not any(image.set == "wbc" and image.part == "test" for image in images):
         held_out = [image for image in images if image.set == "wbc" and image.part == "val"]
-        parts |= _divide_held_out(held_out, classes, val_fraction, rng, problems)
+        parts |= divide_held_out(held_out, groups, classes, val_fraction, rng, problems)
     prcc = [image.path for image in images if image.set == "prcc"]
-    parts |= _divide_prcc(prcc, prcc_val_fraction, prcc_test_fraction, np.random.default_rng([seed, 1]))
+    parts |= divide_prcc(prcc, groups, prcc_val_fraction, prcc_test_fraction, np.random.default_rng([seed, 1]))
     present, missing = subset_folders(root)
     follow_folders = subsets == "folders" and bool(present)
     for folder in missing if follow_folders else []:
@@ -152,6 +160,7 @@ def survey_data(
             probes[image.path].sha256,
             probes[image.path].depth.recorded(scales[image.set]),
             "",
+            groups[image.path.as_posix()],
         )
         for image in images
     ]
@@ -163,7 +172,7 @@ def survey_data(
             problems.add(f"{FINDINGS[finding]}; remove all but one, or set ingest.duplicates to drop", line)
     left = manifest[~manifest["path"].isin(twice[twice["dropped"]]["path"])].reset_index(drop=True)
     if not follow_folders:
-        left = _draw_subsets(left, classes, np.random.default_rng([seed, 2, subset_seed]))
+        left = draw_subsets(left, classes, np.random.default_rng([seed, 2, subset_seed]))
     _note_losses(manifest, left, problems)
     return Survey(left, twice, problems)
 
@@ -254,52 +263,3 @@ def _note_losses(before: pd.DataFrame, after: pd.DataFrame, problems: Problems) 
             where = f" in the subset of {subset} %" if (of_set, part) == ("wbc", "train") else ""
             kind = "Classes that dropping duplicates leaves without an image; remove the copies yourself"
             problems.add(kind, f"{of_set} {part} {label}{where}")
-
-
-def _divide_held_out(
-    images: Sequence[ImageFile],
-    classes: Sequence[str],
-    val_fraction: float,
-    rng: np.random.Generator,
-    problems: Problems,
-) -> dict[Path, str]:
-    """Divide the WBC val folder, class by class, into validation and test; each gets at least one of a class."""
-    parts: dict[Path, str] = {}
-    for label in classes:
-        paths = [image.path for image in images if image.label == label]
-        if len(paths) == 1:
-            problems.add("Classes with one image only, too few for validation and test; add some", paths[0].parent)
-        n_val = int(np.clip(round(len(paths) * val_fraction), 1, max(1, len(paths) - 1)))
-        for rank, index in enumerate(rng.permutation(len(paths))):
-            parts[paths[index]] = "val" if rank < n_val else "test"
-    return parts
-
-
-def _divide_prcc(
-    paths: Sequence[Path], val_fraction: float, test_fraction: float, rng: np.random.Generator
-) -> dict[Path, str]:
-    """Divide the pRCC images; validation and test get at least one each, training never none.
-
-    Fewer than three, which have been noted as a problem, are not divided.
-    """
-    if len(paths) < 3:
-        return dict.fromkeys(paths, "train")
-    n_val = max(1, round(len(paths) * val_fraction))
-    n_test = max(1, round(len(paths) * test_fraction))
-    while n_val + n_test >= len(paths):
-        n_val, n_test = max(1, n_val - 1), max(1, n_test - 1)
-    parts = ["val"] * n_val + ["test"] * n_test + ["train"] * (len(paths) - n_val - n_test)
-    order = rng.permutation(len(paths))
-    return {paths[index]: part for index, part in zip(order, parts, strict=True)}
-
-
-def _draw_subsets(manifest: pd.DataFrame, classes: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
-    """Draw nested subsets of 1, 10 and 50 % of every class, rounded down but at least one image."""
-    train = (manifest["set"] == "wbc") & (manifest["part"] == "train")
-    subsets = np.zeros(len(manifest), np.int64)
-    for label in classes:
-        members = np.flatnonzero(train & (manifest["class"] == label))
-        sizes = [max(1, len(members) * subset // 100) for subset in SUBSETS]
-        smallest = np.searchsorted(sizes, np.arange(len(members)), side="right")
-        subsets[members[rng.permutation(len(members))]] = np.array(SUBSETS)[smallest]
-    return manifest.assign(subset=subsets, mask_subset=np.where(manifest["mask"] != "", subsets, 0))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from leuko.core.classes import SETS
+from leuko.data import groups
 from leuko.data.duplicates import FINDINGS, RANK, in_words
 from leuko.data.manifest import Survey
 
@@ -37,6 +38,16 @@ def describe_gaps(manifest: pd.DataFrame, classes: Sequence[str]) -> str:
     if missing := [label for label in classes if label not in tested]:
         lines += ["", f"No test image of {', '.join(missing)}: nothing will be known of these classes."]
     return "\n".join([*lines, ""]) if lines else ""
+
+
+def describe_groups(manifest: pd.DataFrame, classes: Sequence[str]) -> str:
+    """How many groups the blood cells come from, and what that means for the scores; nothing if none is known."""
+    findings = groups.describe_groups(manifest, classes)
+    if findings is None:
+        return ""
+    parts = findings["parts"]
+    heading = f"Groups: {parts['train']} in training, {parts['val']} in validation, {parts['test']} in the test."
+    return "\n".join(["", heading, *(f"    {sentence}" for sentence in groups.in_words(findings)), ""])
 
 
 def describe_duplicates(duplicates: pd.DataFrame, shown: int | None = None, where: str = "") -> str:

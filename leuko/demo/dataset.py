@@ -31,7 +31,7 @@ KIDNEY_TUMORS, LEAST_KIDNEY_TUMORS = 48, 3
 LEAST = {"train": 1, "val": 2, "test": 1}  # of a class; ingest divides the val cells into validation and test
 SUBSETS = (1, 10, 50)  # percentages of the cells to train on
 
-SLIDES = {"train": range(1, 10), "val": range(7, 13)}  # the last three are new to a network after training
+SLIDES = {"train": range(1, 13), "val": range(13, 25)}  # so that those of the test are new to a network
 SMEAR_LIGHT = (0.93, 0.89, 0.88)
 
 JPEG_QUALITY = 92
@@ -87,8 +87,9 @@ def draw_demo(root: Path, *, seed: int, fraction: float = 1.0) -> None:
     if any(root.iterdir()):
         raise FileExistsError(f"{root} is not an empty folder: remove it, or draw the demo data elsewhere")
 
+    cell_root = root / "WBC_100"
     drawings = [
-        *_labelled(root / "WBC_100", CELLS, partial(_plan_cell, _slides(seed)), fraction, [seed, _CELL]),
+        *_labelled(cell_root, CELLS, partial(_plan_cell, _slides(seed)), fraction, [seed, _CELL]),
         *_labelled(root / "CAM16_100cls_10mask", NODES, _plan_node, fraction, [seed, _NODE]),
         *_kidney_tumors(root / "pRCC", fraction, [seed, _KIDNEY]),
     ]
@@ -100,17 +101,22 @@ def draw_demo(root: Path, *, seed: int, fraction: float = 1.0) -> None:
             pass
     for label, kind in enumerate(CELLS["train"]):
         _copy_subsets(root, kind, default_rng([seed, _SUBSET, label]))
+    images = [drawing.image for drawing in drawings]
+    # The slides are the groups of the cells, in the table that Leuko reads at a data root.
+    cells = [path.relative_to(root).as_posix() for path in images if path.is_relative_to(cell_root)]
+    rows = [f"{path},{Path(path).name.partition('_')[0]}" for path in cells]
+    (root / "groups.csv").write_text("\n".join(["path,group", *rows, ""]), encoding="utf-8")
     (root / "README.md").write_text(README.format(seed=seed), encoding="utf-8")
 
 
 def _labelled(
     folder: Path,
     counts: dict[str, dict[str, int]],
-    plan: Callable[[str, str, Generator], tuple[str, _Draw]],
+    plan: Callable[[str, str, int], tuple[str, _Draw]],
     fraction: float,
     seeds: list[int],
 ) -> Iterator[_Drawing]:
-    """Plan a data set with classes: `plan` gives the name and drawing of an image of a part and class.
+    """Plan a data set with classes: `plan` gives the name and drawing of an image of a part and class, by its rank.
 
     Images are numbered within their class, through all parts, as if the set were drawn in full.
     """
@@ -123,18 +129,19 @@ def _labelled(
             masked = default_rng([*seeds, label, 0]).choice(numbers, max(1, len(numbers) // 10), replace=False)
             for number in numbers:
                 rng = default_rng([*seeds, label, number])
-                name, draw = plan(part, kind, rng)
+                name, draw = plan(part, kind, number - numbers.start)
                 file = Path(kind, f"{name}_{number:04}.jpg")
                 mask = folder / part / "mask" / file if part == "train" and number in masked else None
                 yield _Drawing(folder / part / "data" / file, mask, draw, rng)
 
 
-def _plan_cell(slides: dict[int, Stain], part: str, kind: str, rng: Generator) -> tuple[str, _Draw]:
-    slide = int(rng.choice(SLIDES[part]))
+def _plan_cell(slides: dict[int, Stain], part: str, kind: str, rank: int) -> tuple[str, _Draw]:
+    """Cells of a class lie on the slides of their part by turns, so that even few of them are on several."""
+    slide = SLIDES[part][rank % len(SLIDES[part])]
     return f"slide{slide:02}_{kind.lower()}", partial(draw_cell, kind, slides[slide])
 
 
-def _plan_node(part: str, kind: str, rng: Generator) -> tuple[str, _Draw]:
+def _plan_node(part: str, kind: str, rank: int) -> tuple[str, _Draw]:
     return f"node_{kind}", partial(draw_node, kind)
 
 

@@ -162,6 +162,7 @@ def check(folder: Path, plan: Plan) -> Survey:
         subsets="drawn",
         subset_seed=0,
         duplicates="warn",
+        group="none",
     )
     if plan.of_set != "wbc":
         found = survey.problems.found

@@ -15,8 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from leuko.core.classes import TISSUE_CLASSES
 from leuko.core.errors import LeukoError
 from leuko.core.parallel import map_images
+from leuko.core.params.grouping import compile_rule
 from leuko.core.params.labels import Classes
-from leuko.data.groups import compile_rule
 from leuko.data.images import UnreadableImageError, probe_image
 from leuko.data.manifest import MAX_ELONGATION
 from leuko.importers.base import Content, Found, Item, Kind, check_sources

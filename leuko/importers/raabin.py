@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from leuko.core.errors import LeukoError
-from leuko.data.groups import PRESETS
+from leuko.core.params.grouping import PRESETS
 from leuko.importers.base import Found, Item, Kind, look_through, one_folder, only_images
 from leuko.importers.folders import read_tree
 

@@ -21,8 +21,8 @@ from leuko.core.errors import LeukoError
 
 
 def read_rows(folder: Path) -> pd.DataFrame:
-    """Read what each row of a pack is: `class`, `subset`, `path`, `source` and `pose`."""
-    return pd.read_csv(folder / "rows.csv", keep_default_na=False)
+    """Read what each row of a pack is: `class`, `subset`, `path`, `source`, `group` and `pose`."""
+    return pd.read_csv(folder / "rows.csv", dtype={"class": "str", "group": "str"}, keep_default_na=False)
 
 
 def read_scales(folder: Path) -> dict[str, list[float]]:

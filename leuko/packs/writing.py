@@ -42,7 +42,7 @@ def write_pack(
     """
     counts = [len(versions) for versions in poses]
     starts = np.concatenate([[0], np.cumsum(counts)])
-    table = rows[["class", "subset", "path", "source"]].iloc[np.repeat(np.arange(len(rows)), counts)]
+    table = rows[["class", "subset", "path", "source", "group"]].iloc[np.repeat(np.arange(len(rows)), counts)]
     table = table.assign(pose=[str(pose) for versions in poses for pose in versions])
     # A copy's source is the file that the course handed out, however many steps lie between.
     table["source"] = table["source"].where(table["source"] != "", table["path"])

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from leuko.core.params.group import Fraction, Group, PositiveInt, Seed
+from leuko.core.params.grouping import Rule
 
 
 class Ingest(Group):
@@ -15,7 +16,8 @@ class Ingest(Group):
     The WBC subsets of 1, 10 and 50 % are those of the data root's `folders`, if it has any; otherwise, or if `subsets`
     is `drawn`, they are drawn. Another `subset_seed` draws others and changes nothing else. `duplicates` decides about
     pictures in several parts or under several classes. `max_value` is what is white in images of more than eight bits
-    per sample whose files do not say it.
+    per sample whose files do not say it. `group` tells which patient, smear, slide or day an image is of: `none`, a
+    preset, a table or a pattern; the data root's `groups.csv` counts in any case.
     """
 
     seed: Seed
@@ -27,6 +29,7 @@ class Ingest(Group):
     subsets: Literal["folders", "drawn"]
     subset_seed: Seed
     duplicates: Literal["warn", "drop", "fail"]
+    group: Rule
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Ingest:

@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from leuko.core.errors import LeukoError
 from leuko.morphology.cropping import FIELD, LEAST_NUCLEI, Located, Scale, crop, locate
 from leuko.morphology.descriptors import DESCRIPTORS, MEASURED_SIDE, TOLERANCE, TYPICAL_NUCLEUS
 from leuko.morphology.measuring import measure, measure_image
@@ -223,6 +222,8 @@ def test_a_few_images_are_a_set_too():
     assert Scale.of([(50, 50), (90, 90), (50, 50)], [located(area) for area in (81, 100, 121)]).nuclei == (10,)
 
 
-def test_a_set_without_any_nucleus_is_refused():
-    with pytest.raises(LeukoError, match="no white blood cell"):
-        Scale.of([(50, 50)], [located(0)])
+def test_where_no_nucleus_is_found_crops_are_whole_images():
+    scale = Scale.of([(70, 70)] * 2, [located(0)] * 2)
+    image = np.random.default_rng(0).integers(0, 256, (70, 70, 3), np.uint8)
+    np.testing.assert_array_equal(crop(image, (35, 35), 70 / FIELD, 70), image)
+    assert scale.nucleus(70, 70) == pytest.approx(70 / FIELD)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -13,6 +14,9 @@ from leuko.core.memory import keep_freed_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+ITEMS_PER_PROCESS = 32
+"""A process takes as long to start as so many images take to measure."""
 
 
 def n_cores() -> int:
@@ -41,6 +45,36 @@ def map_images(
         try:
             results = pool.map(function, items)
             return list(tqdm(results, title, len(items), unit=unit, leave=True, disable=None))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def imap_in_processes(
+    function: Callable[[Item], Result], items: Sequence[Item], title: str, unit: str = "image"
+) -> Iterator[Result]:
+    """Apply a function to every item on all cores, with a progress bar, and give the results as they come.
+
+    For work that holds Python's lock, such as many small steps of NumPy.
+
+    Args:
+        function: what to do with an item; it and the items are pickled.
+        items: the items.
+        title: what the progress bar says.
+        unit: what the progress bar counts.
+
+    Yields:
+        The results in the order of the items. The first error ends the work and is raised.
+    """
+    processes = min(n_cores(), len(items) // ITEMS_PER_PROCESS)
+    if processes <= 1:
+        yield from tqdm(map(function, items), title, len(items), unit=unit, leave=True, disable=None)
+        return
+    # New ("spawned") processes, as forking is unsafe where the caller has threads.
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        try:
+            results = pool.map(function, items, chunksize=ITEMS_PER_PROCESS // 4)
+            yield from tqdm(results, title, len(items), unit=unit, leave=True, disable=None)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from leuko.core.errors import LeukoError
 from leuko.morphology.segmentation import segment
 
 Pixels = NDArray[np.uint8]
@@ -88,16 +87,13 @@ class Scale:
             located: where their nuclei are.
 
         Returns:
-            The scale.
-
-        Raises:
-            LeukoError: if no image has a nucleus.
+            The scale. If no image has a nucleus, crops show whole images.
         """
         size = np.array([np.sqrt(width * height) for width, height in shapes])
         area = np.array([nucleus.nucleus_area for nucleus in located])
+        if not area.any():
+            area = (size / FIELD) ** 2
         size, area = size[area > 0], area[area > 0]
-        if not len(size):
-            raise LeukoError("no white blood cell was found by its colour in any of the images")
         order = np.argsort(size, kind="stable")
         starts = np.flatnonzero(np.diff(np.log(size[order])) > np.log(SAME_CAMERA)) + 1
         groups = np.split(order, starts)

@@ -41,11 +41,13 @@ class Cell:
     Attributes:
         pixels: the nucleus-centred crop, shape (side, side, 3), 0 to 255.
         descriptors: shape (len(DESCRIPTORS),).
+        centre: (x, y) of the nucleus in pixels of the image.
         found: whether there is a cell; if not, the crop shows the image's centre and all descriptors are 0.
     """
 
     pixels: Pixels
     descriptors: Floats
+    centre: tuple[float, float]
     found: bool
 
 
@@ -65,7 +67,7 @@ def measure_image(rgb: Pixels, scale: Scale, side: int) -> Cell:
     measured = crop(rgb, located.centre, nucleus, MEASURED_SIDE)
     pixels = measured if side == MEASURED_SIDE else crop(rgb, located.centre, nucleus, side)
     found = segment(measured)
-    return Cell(pixels, measure(found), found.found)
+    return Cell(pixels, measure(found), located.centre, found.found)
 
 
 def measure(cell: Segmentation) -> Floats:

@@ -87,7 +87,7 @@ def segment(rgb: Pixels) -> Segmentation:
     from skimage.filters import threshold_otsu
     from skimage.morphology import remove_small_holes, remove_small_objects
 
-    density = optical_density(rgb, _brightness(rgb.reshape(-1, 3), 0.9))
+    density = optical_density(rgb, brightness(rgb.reshape(-1, 3), 0.9))
     red, green = ndimage.gaussian_filter(density[:2], (0, 1, 1))
     dye = red + green
     threshold = max(float(threshold_otsu(dye, 128)), NUCLEUS_DENSITY)
@@ -103,11 +103,11 @@ def segment(rgb: Pixels) -> Segmentation:
         return Segmentation(density, nucleus, nucleus, 0.0)
     outside = rgb[~cell]
     if len(outside) > cell.size / 20:  # else the cell fills the image, and the brightest of it has to do
-        density = optical_density(rgb, _brightness(outside, 0.85))
+        density = optical_density(rgb, brightness(outside, 0.85))
     return Segmentation(density, nucleus, cell, threshold)
 
 
-def _brightness(colours: Pixels, share: float) -> Floats:
+def brightness(colours: Pixels, share: float) -> Floats:
     """What this share of colours of shape (n, 3) stays below, channel by channel."""
     rank = int(share * (len(colours) - 1))
     return np.partition(np.ascontiguousarray(colours.T), rank, axis=1)[:, rank].astype(np.float32)
@@ -138,25 +138,41 @@ def _cell_around(seed: Mask, dense: Mask) -> Mask:
     Returns:
         The cell, without what is thinner than a third of its depth.
     """
-    from skimage.segmentation import watershed
-
     dense = ndimage.binary_fill_holes(dense | seed)
-    depth = ndimage.gaussian_filter(_depth(dense), 1.5)
+    depth = ndimage.gaussian_filter(border_distance(dense), 1.5)
     depth_of_cell = depth[seed].max()
-    peaks = dense & (depth == ndimage.maximum_filter(depth, 2 * round(depth_of_cell / 4) + 1))
-    markers, n_basins = ndimage.label(peaks, np.ones((3, 3)))
-    basins = watershed(-depth, markers, mask=dense)
-    seed_in = np.bincount(basins[seed], minlength=n_basins + 1)
-    area = np.bincount(basins.ravel(), minlength=n_basins + 1)
+    parts = divide(dense, depth, round(depth_of_cell / 4))
+    n_parts = parts.max()
+    seed_in = np.bincount(parts[seed], minlength=n_parts + 1)
+    area = np.bincount(parts.ravel())
     own = (seed_in > seed_in.sum() / 4) | (seed_in > area / 2)
     own[0] = False
     reach = 0.35 * depth_of_cell
-    core = _depth(own[basins]) > reach
+    core = border_distance(own[parts]) > reach
     cell: Mask = (ndimage.distance_transform_edt(~core) <= reach) | seed if core.any() else seed
     return cell
 
 
-def _depth(mask: Mask) -> NDArray[np.float64]:
+def divide(mask: Mask, depth: NDArray[np.float64], reach: int) -> NDArray[np.int32]:
+    """Divide what touches at its narrowest places: a watershed of the depth (Beucher and Lantuéjoul 1979).
+
+    Args:
+        mask: shape (height, width).
+        depth: distance to the border, smoothed, of the same shape.
+        reach: in pixels; a part is where nothing within this distance is deeper.
+
+    Returns:
+        The number of each pixel's part, from 1; 0 outside the mask.
+    """
+    from skimage.segmentation import watershed
+
+    peaks = mask & (depth == ndimage.maximum_filter(depth, 2 * reach + 1))
+    markers, _ = ndimage.label(peaks, np.ones((3, 3)))
+    parts: NDArray[np.int32] = watershed(-depth, markers, mask=mask)
+    return parts
+
+
+def border_distance(mask: Mask) -> NDArray[np.float64]:
     """Distance in pixels to the nearest pixel outside; a mask goes on beyond the image's border."""
     padded = np.pad(mask, 1, mode="edge")
     depth: NDArray[np.float64] = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]

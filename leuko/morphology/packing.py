@@ -1,0 +1,139 @@
+"""Packs of cells: crops centred on the nucleus, and their descriptors.
+
+A pack is a folder with `cell.npy`, uint8 of shape (row, side, side, 3), `descriptors.npy`, float32 of shape
+(row, descriptor), and `rows.csv`, which says what each row is:
+
+| column | meaning |
+|---|---|
+| class, subset, path | as in the manifest |
+| source | the file that the course handed out |
+| found | 1, or 0 if no cell was found: the crop then shows the image's centre, and all descriptors are 0 |
+| x, y | centre of the nucleus in pixels of the image |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from leuko.core.files import atomic_folder, write_table
+from leuko.core.parallel import imap_in_processes
+from leuko.data.images import read_rgb
+from leuko.morphology.cropping import Located, Scale, locate
+from leuko.morphology.descriptors import DESCRIPTORS
+from leuko.morphology.measuring import Cell, measure_image
+from leuko.morphology.nuclei import draw_nuclei, find_nuclei, measure_nuclei
+from leuko.morphology.segmentation import Pixels
+
+Tile = tuple[Path, int, tuple[int, ...]]
+"""A tissue image, how many of its nuclei are drawn, and the seed that decides which."""
+
+
+def find_scale(rows: pd.DataFrame, files: Sequence[Path]) -> Scale:
+    """Decide the scale of a set by its training images.
+
+    Args:
+        rows: their rows of the manifest.
+        files: the image files, in the same order.
+
+    Returns:
+        The scale.
+    """
+    located = list(imap_in_processes(_locate_file, files, "finding nuclei of cells"))
+    return Scale.of(list(zip(rows["width"], rows["height"], strict=True)), located)
+
+
+def pack_cells(folder: Path, rows: pd.DataFrame, files: Sequence[Path], scale: Scale, side: int, title: str) -> None:
+    """Find, cut out and measure the cell of every image.
+
+    Args:
+        folder: the pack's folder.
+        rows: the images' rows of the manifest.
+        files: the image files, in the same order.
+        scale: of the set.
+        side: of the crops in pixels.
+        title: what the progress bar says.
+    """
+    cells = imap_in_processes(partial(_measure_file, scale=scale, side=side), files, title)
+    _write(folder, rows, ([cell] for cell in cells), side)
+
+
+def pack_nuclei(
+    folder: Path, rows: pd.DataFrame, files: Sequence[Path], most: Sequence[int], seed: int, side: int
+) -> None:
+    """Draw nuclei of tissue images, cut them out at the scale of their own median nucleus, and measure them.
+
+    Args:
+        folder: the pack's folder.
+        rows: the images' rows of the manifest.
+        files: the image files, in the same order.
+        most: how many nuclei to draw of each.
+        seed: decides which; those of an image do not depend on the other images.
+        side: of the crops in pixels.
+    """
+    tiles = [(file, count, (seed, *path.encode())) for file, count, path in zip(files, most, rows["path"], strict=True)]
+    located = list(imap_in_processes(_locate_nuclei, tiles, "finding nuclei of tissue"))
+    shapes = list(zip(rows["width"], rows["height"], strict=True))
+    drawn = [(shape, nucleus) for shape, nuclei in zip(shapes, located, strict=True) for nucleus in nuclei]
+    scale = Scale.of([shape for shape, _ in drawn], [nucleus for _, nucleus in drawn]) if drawn else Scale((), ())
+    # A tile without a nucleus gives no row, and needs no scale.
+    kept = np.array([len(nuclei) > 0 for nuclei in located], bool)
+    chosen = [tile for tile, keep in zip(tiles, kept, strict=True) if keep]
+    cells = imap_in_processes(partial(_measure_tile, scale=scale, side=side), chosen, "measuring nuclei of tissue")
+    _write(folder, rows[kept], cells, side)
+
+
+def _locate_file(file: Path) -> Located:
+    """Find the nucleus of the cell in an image file."""
+    return locate(_pixels(file))
+
+
+def _measure_file(file: Path, *, scale: Scale, side: int) -> Cell:
+    """Measure the cell in an image file."""
+    return measure_image(_pixels(file), scale, side)
+
+
+def _locate_nuclei(tile: Tile) -> list[Located]:
+    """Draw nuclei of a tissue image."""
+    file, most, seed = tile
+    return [located for _, located in draw_nuclei(find_nuclei(_pixels(file)), most, np.random.default_rng(seed))]
+
+
+def _measure_tile(tile: Tile, *, scale: Scale, side: int) -> list[Cell]:
+    """Draw the same nuclei again, and measure them."""
+    file, most, seed = tile
+    rgb = _pixels(file)
+    labels = find_nuclei(rgb)
+    drawn = draw_nuclei(labels, most, np.random.default_rng(seed))
+    return measure_nuclei(rgb, labels, drawn, scale.nucleus(rgb.shape[1], rgb.shape[0]), side)
+
+
+def _pixels(file: Path) -> Pixels:
+    """An image file as an array."""
+    return np.asarray(read_rgb(file))
+
+
+def _write(folder: Path, rows: pd.DataFrame, cells: Iterable[Sequence[Cell]], side: int) -> None:
+    """Write a pack.
+
+    Args:
+        folder: its folder.
+        rows: the images' rows of the manifest.
+        cells: of every image.
+        side: of the crops in pixels.
+    """
+    pixels, descriptors, table = [], [], []
+    for row, found in zip(rows[["class", "subset", "path", "source"]].itertuples(index=False), cells, strict=True):
+        for cell in found:
+            pixels.append(cell.pixels)
+            descriptors.append(cell.descriptors)
+            table.append((row[0], row[1], row[2], row[3] or row[2], int(cell.found), *np.round(cell.centre, 1)))
+    with atomic_folder(folder) as temporary:
+        np.save(temporary / "cell.npy", np.array(pixels, np.uint8).reshape(-1, side, side, 3))
+        np.save(temporary / "descriptors.npy", np.array(descriptors, np.float32).reshape(-1, len(DESCRIPTORS)))
+        columns = ["class", "subset", "path", "source", "found", "x", "y"]
+        write_table(temporary / "rows.csv", pd.DataFrame(table, columns=columns))

@@ -1,0 +1,58 @@
+"""Cut out and measure the cells of the blood images, and nuclei of the tissue to pre-train on."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from leuko.core.errors import run
+from leuko.core.params.group import Group, Text
+from leuko.core.params.measure import Measure
+from leuko.core.params.reading import load_params
+from leuko.data.manifest import read_manifest
+from leuko.morphology.figure import outlines_figure
+from leuko.morphology.packing import find_scale, pack_cells, pack_nuclei
+from leuko.morphology.reference import Reference
+from leuko.packs.reading import read_rows
+
+CELLS = Path("data/packs/cells")
+NUCLEI = Path("data/packs/nuclei")
+
+
+class Settings(Group):
+    """The settings that this stage reads."""
+
+    data_root: Text
+    measure: Measure
+
+
+def main() -> None:
+    """Write `data/packs/cells/<part>`, what their training part says of the set, and `data/packs/nuclei/train`."""
+    params = load_params(Settings)
+    options = params.measure
+    images = read_manifest(Path("data/manifest.csv"))
+
+    root = Path(params.data_root)
+    blood = images[images["set"] == "wbc"]
+    parts = {part: blood[blood["part"] == part] for part in ("train", "val", "test")}
+    scale = find_scale(parts["train"], _files(parts["train"], root))
+    for part, rows in parts.items():
+        pack_cells(CELLS / part, rows, _files(rows, root), scale, options.side, f"measuring cells {part}")
+    found = read_rows(CELLS / "train")["found"] == 1
+    descriptors = np.load(CELLS / "train" / "descriptors.npy", allow_pickle=False)
+    Reference.of(scale, descriptors[found]).write(CELLS / "scale.json")
+
+    tissue = images[images["set"].isin(["prcc", "cam16"]) & (images["part"] == "train")]
+    of_set = {"prcc": options.nuclei_per_prcc_tile, "cam16": options.nuclei_per_cam16_image}
+    most = [of_set[name] for name in tissue["set"]]
+    pack_nuclei(NUCLEI / "train", tissue, _files(tissue, root), most, options.seed, options.side)
+    outlines_figure(Path("plots/outlines.png"), CELLS / "train", n_images=8)
+
+
+def _files(rows: pd.DataFrame, root: Path) -> list[Path]:
+    """The files of some rows of the manifest."""
+    return [root / path for path in rows["path"]]
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,11 +1,12 @@
 """The arms of the comparison, and the gains between them: the one table that all that lists arms reads.
 
-An arm is one way to train a classifier on the same labels, scored on the same test images. There are two families:
+An arm is one way to train a classifier on the same labels, scored on the same test images. There are three families:
 
 | family | arms | stages |
 |---|---|---|
 | published | `base`, `control`, `plus`: the study's networks | one each |
-| transfer | one per entry of the setting `transfer`: one encoder, different starting points | `finetune@` |
+| transfer | one per entry of the setting `transfer`: an encoder from its starting point | `pretrain@`, `finetune@` |
+| features | `<entry>-probe`, `morphology`, `<entry>+morphology`: a classifier on frozen features | `probe` |
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Literal
 
 from leuko.core.params.transfer import Start
 
-Family = Literal["published", "transfer"]
+Family = Literal["published", "transfer", "features"]
 
 PREDICTIONS = Path("plots/predictions")
 
@@ -44,7 +45,9 @@ class Arm:
         family: which stages make it.
         model: the file of its trained network.
         look: how its line is drawn.
-        history: the file of its training's history.
+        history: the file of its training's history; none if nothing is trained step by step.
+        encoder: of the features family, the entry whose frozen encoder gives features; none for descriptors alone.
+        descriptors: of the same, whether it takes descriptors.
     """
 
     key: str
@@ -54,7 +57,9 @@ class Arm:
     family: Family
     model: Path
     look: Look
-    history: Path
+    history: Path | None = None
+    encoder: str = ""
+    descriptors: bool = False
 
     @property
     def predictions(self) -> Path:
@@ -106,16 +111,17 @@ PUBLISHED = (
     ),
 )
 
-_LOOKS = (
-    Look("#009E73", "v", "--"),
-    Look("#CC79A7", "D", "-"),
-    Look("#56B4E9", "P", ":"),
+_LOOKS = {
+    "scratch": Look("#56B4E9", "v", "--"),
+    "tissue": Look("#CC79A7", "D", "-"),
+    "blood": Look("#B2182B", "P", "-"),
+}
+_FURTHER_LOOKS = (
     Look("#E69F00", "X", "-."),
-    Look("#000000", "*", "--"),
+    Look("#5E3C99", "<", "--"),
+    Look("#1B9E77", ">", ":"),
+    Look("#A6761D", "p", "-."),
 )
-
-_MEANINGS = {"scratch": "A residual encoder with global average pooling, trained from random weights."}
-"""What the arms of the default settings are; others are described by their settings."""
 
 
 def arms(transfer: Mapping[str, Start]) -> tuple[Arm, ...]:
@@ -125,24 +131,92 @@ def arms(transfer: Mapping[str, Start]) -> tuple[Arm, ...]:
         transfer: the setting `transfer`, by name.
 
     Returns:
-        The published family, then an arm for each entry of `transfer`.
+        The published family; a fine-tuned encoder for each entry; a frozen one for each that was pre-trained, and for
+        the first that was not, to compare with; descriptors, alone and beside encoders that were pre-trained on blood.
     """
-    return (*PUBLISHED, *map(_transfer_arm, transfer, transfer.values(), itertools.cycle(_LOOKS)))
+    further = itertools.cycle(_FURTHER_LOOKS)
+    looks = {name: _LOOKS.get(name) or next(further) for name in transfer}
+    untrained = next((name for name, start in transfer.items() if not start.learned), None)
+    return (
+        *PUBLISHED,
+        *(_fine_tuned(name, start, looks[name]) for name, start in transfer.items()),
+        *(_frozen(name, looks[name]) for name, start in transfer.items() if start.learned or name == untrained),
+        MORPHOLOGY,
+        *(_joined(name, looks[name]) for name, start in transfer.items() if start.images == "blood"),
+    )
 
 
-def _transfer_arm(name: str, start: Start, look: Look) -> Arm:
-    """The arm of an encoder that starts from somewhere."""
-    described = f"The encoder {start.network}, fine-tuned from these weights: {start.weights}."
+def _fine_tuned(name: str, start: Start, look: Look) -> Arm:
+    """The arm of an encoder that is fine-tuned."""
     return Arm(
         name,
         name,
         name,
-        _MEANINGS.get(name, described),
+        f"The {_described(start)}, fine-tuned on the labels.",
         "transfer",
         Path(f"models/transfer/{name}.safetensors"),
         look,
         Path(f"plots/history/transfer/{name}.csv"),
     )
+
+
+def _described(start: Start) -> str:
+    """An encoder in words."""
+    network = "small residual encoder" if start.network == "pooled" else f"encoder {start.network}"
+    weights = {"none": "from random weights", "imagenet": "from torchvision's weights"}
+    words = f"{network} {weights.get(start.weights, f'from {start.weights}')}"
+    if start.images != "none":
+        images = {"blood": "all blood cells to train on, without their labels", "tissue": "nuclei of the tissue images"}
+        words += f", pre-trained on {images[start.images]}, by {_TASKS[start.task]}"
+    return words + (", learning to predict descriptors beside the classes" if start.multitask else "")
+
+
+_TASKS = {
+    "descriptors": "predicting what was measured of them",
+    "contrastive": "telling two views of an image from those of others (SimCLR)",
+    "reconstruction": "painting the image from its features",
+}
+
+
+def _frozen(name: str, look: Look) -> Arm:
+    """The arm of a classifier on an encoder's features."""
+    return Arm(
+        f"{name}-probe",
+        f"{name}, frozen",
+        f"frozen {name}",
+        f"A classifier on the features of the encoder of {name}, which stays as it was before it saw labels.",
+        "features",
+        Path(f"models/probes/{name}-probe.safetensors"),
+        Look(look.color, look.marker, ":"),
+        encoder=name,
+    )
+
+
+def _joined(name: str, look: Look) -> Arm:
+    """The arm of a classifier on an encoder's features and descriptors."""
+    return Arm(
+        f"{name}+morphology",
+        f"{name} + morphology",
+        f"{name} with morphology",
+        f"A classifier on the features of the frozen encoder of {name} and on the descriptors, side by side.",
+        "features",
+        Path(f"models/probes/{name}+morphology.safetensors"),
+        Look("#000000" if name == "blood" else look.color, "*", "-"),
+        encoder=name,
+        descriptors=True,
+    )
+
+
+MORPHOLOGY = Arm(
+    "morphology",
+    "morphology",
+    "morphology",
+    "A classifier on about a hundred named descriptors of nucleus and cell, without a network.",
+    "features",
+    Path("models/probes/morphology.safetensors"),
+    Look("#009E73", "h", "--"),
+    descriptors=True,
+)
 
 
 def gains(present: Sequence[Arm]) -> tuple[GainOf, ...]:
@@ -156,4 +230,13 @@ _GAINS = (
     GainOf("gain_pretraining", "plus", "control", "Is it the pre-training?"),
     GainOf("gain_size", "control", "base", "Is it size?"),
     GainOf("gain_encoder", "scratch", "base", "Is the residual encoder better than base?"),
+    GainOf("gain_tissue", "tissue", "scratch", "Is pre-training on tissue worth something?"),
+    GainOf("gain_blood", "blood", "scratch", "Is pre-training on unlabelled blood cells worth something?"),
+    GainOf("gain_images", "blood", "tissue", "Are blood cells worth more than tissue?"),
+    GainOf("gain_tissue_frozen", "tissue-probe", "scratch-probe", "Is tissue, where the encoder stays frozen?"),
+    GainOf("gain_blood_frozen", "blood-probe", "scratch-probe", "Are blood cells, where the encoder stays frozen?"),
+    GainOf("gain_images_frozen", "blood-probe", "tissue-probe", "Blood cells more than tissue, with it frozen?"),
+    GainOf("gain_measuring", "morphology", "scratch", "Is measuring better than learning from scratch?"),
+    GainOf("gain_both", "blood+morphology", "morphology", "Does the encoder add to measuring?"),
+    GainOf("gain_multitask", "multitask", "scratch", "Is it worth learning the descriptors beside the classes?"),
 )

@@ -5,9 +5,12 @@ from textwrap import indent
 
 import numpy as np
 import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.special import softmax
 
 from leuko.arms import PREDICTIONS, Arm, arms, gains
-from leuko.core.errors import run
+from leuko.core.errors import LeukoError, run
 from leuko.core.files import atomic_folder, write_bytes, write_json, write_table
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
@@ -15,10 +18,13 @@ from leuko.evaluation.calibration import apply_temperature, expected_calibration
 from leuko.evaluation.comparison import class_differences, compare, correct_together, words
 from leuko.evaluation.scores import HEADLINE, score
 from leuko.models.build import load_classifier
+from leuko.models.classifier import Classifier
+from leuko.models.feature_classifier import FeatureClassifier
 from leuko.models.store import check_config, left_out
+from leuko.packs.reading import read_features, read_rows
 from leuko.training.device import set_up
 from leuko.training.parts import select_rows
-from leuko.training.predict import predict_pack
+from leuko.training.predict import predict_features, predict_pack
 
 PACKS = Path("data/packs")
 
@@ -28,6 +34,8 @@ def main() -> None:
     params = load_params(Params)
     device = set_up(params.device, params.compute, params.seed)
     rows, table = select_rows(PACKS / "wbc/test")
+    if list(read_rows(PACKS / "cells/test")["path"]) != list(table["path"]):
+        raise LeukoError(f"{PACKS}/cells/test has other images than {PACKS}/wbc/test; dvc repro makes both anew")
     classes = params.classes
     labels = np.array([classes.index(label) for label in table["class"]])
     every = arms(params.transfer)
@@ -42,7 +50,7 @@ def main() -> None:
     with atomic_folder(PREDICTIONS) as folder:
         for arm in present:
             model, config = models[arm.key]
-            probabilities[arm.key] = predict_pack(model, PACKS, "test", rows, device)
+            probabilities[arm.key] = _predict(arm, model, rows, device)
             tempered = apply_temperature(probabilities[arm.key], config["temperature"])
             scores[arm.key] = score(probabilities[arm.key], labels, classes) | {
                 "temperature": config["temperature"],
@@ -77,6 +85,15 @@ def main() -> None:
     report = "\n\n".join([heading, figures, *findings, *notes]) + "\n"
     write_bytes(Path("metrics/comparison.md"), report.encode())
     print(f"\n{report}\nScores: metrics/    curves and pictures: dvc plots show")
+
+
+def _predict(arm: Arm, model: Classifier, rows: NDArray[np.int64], device: torch.device) -> NDArray[np.float64]:
+    """What an arm says of the test images: probabilities, shape (image, class)."""
+    if isinstance(model, FeatureClassifier):  # encoding again would take most of the time
+        features = read_features(PACKS, "test", encoder=arm.encoder, descriptors=arm.descriptors)
+        probabilities: NDArray[np.float64] = softmax(predict_features(model, features).astype(np.float64), axis=1)
+        return probabilities
+    return predict_pack(model, PACKS, "test", rows, device)
 
 
 def _reported(params: Params, present: list[Arm]) -> Arm:

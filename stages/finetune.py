@@ -6,11 +6,11 @@ from pathlib import Path
 from leuko.core.errors import LeukoError, run
 from leuko.core.files import write_table
 from leuko.core.params.reading import load_params
-from leuko.models.store import save_model
+from leuko.models.store import left_out, save_model
 from leuko.training import distributed
 from leuko.training.device import set_up
 from leuko.training.finetune import Settings, finetune
-from leuko.training.resume import resumable
+from leuko.training.resume import leave_out, resumable
 
 PACKS = Path("data/packs")
 
@@ -20,14 +20,19 @@ def main() -> None:
     if len(sys.argv) != 2:
         raise LeukoError("which entry of transfer? python -m stages.finetune NAME")
     name = sys.argv[1]
+    encoder = Path(f"models/encoders/{name}.safetensors")
+    model_file, history_file = Path(f"models/transfer/{name}.safetensors"), Path(f"plots/history/transfer/{name}.csv")
+    if reason := left_out(encoder):
+        leave_out(reason, model_file, history_file)
+        return
     params = load_params(Settings)
     device = set_up(params.device, params.compute, params.seed)
-    inputs = [Path(__file__), PACKS / "wbc/train", PACKS / "wbc/val"]
+    inputs = [Path(__file__), encoder, PACKS / "cells/train", PACKS / "cells/val"]
     with resumable(f"finetune_{name}", params, device, inputs) as checkpoint:
-        model, config, history = finetune(params, name, PACKS, device, checkpoint)
+        model, config, history = finetune(params, name, PACKS, encoder, device, checkpoint)
         if distributed.is_rank_zero():
-            save_model(Path(f"models/transfer/{name}.safetensors"), model, config)
-            write_table(Path(f"plots/history/transfer/{name}.csv"), history)
+            save_model(model_file, model, config)
+            write_table(history_file, history)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from leuko.core.params.group import Group, Text
 from leuko.core.params.measure import Measure
 from leuko.core.params.reading import load_params
 from leuko.data.manifest import read_manifest
+from leuko.data.scale import from_column
 from leuko.morphology.figure import outlines_figure
 from leuko.morphology.packing import find_scale, pack_cells, pack_nuclei
 from leuko.morphology.reference import Reference
@@ -35,9 +36,10 @@ def main() -> None:
     root = Path(params.data_root)
     blood = images[images["set"] == "wbc"]
     parts = {part: blood[blood["part"] == part] for part in ("train", "val", "test")}
-    scale = find_scale(parts["train"], _files(parts["train"], root))
+    depths = from_column(blood["scale"])
+    scale = find_scale(parts["train"], _files(parts["train"], root), depths)
     for part, rows in parts.items():
-        pack_cells(CELLS / part, rows, _files(rows, root), scale, options.side, f"measuring cells {part}")
+        pack_cells(CELLS / part, rows, _files(rows, root), depths, scale, options.side, f"measuring cells {part}")
     found = read_rows(CELLS / "train")["found"] == 1
     descriptors = np.load(CELLS / "train" / "descriptors.npy", allow_pickle=False)
     Reference.of(scale, descriptors[found]).write(CELLS / "scale.json")

@@ -70,7 +70,9 @@ TINY = {
     "cam16": {**TINY_RECIPE, "seed": 0, "weights": "none", "freeze": False},
     "wbc": {**TINY_RECIPE, "augment": "d4"},
     "wbc_plus": {**TINY_RECIPE, "augment": "d4", "cache_gb": 0.5},
-    "finetune": {**TINY_RECIPE, "width": 4},
+    "measure": {"side": 32, "nuclei_per_prcc_tile": 2, "nuclei_per_cam16_image": 2, "seed": 0},
+    "pretrain": {**TINY_RECIPE, "width": 4, "zoom": 0.85, "jitter": 0.1, "seed": 0},
+    "finetune": {**TINY_RECIPE},
     "evaluate": {"examples": 2},
     "report": {"pictures": True},
 }

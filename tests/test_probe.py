@@ -14,9 +14,7 @@ from leuko.models.encoders import build_encoder
 from leuko.models.feature_classifier import encode
 from leuko.models.store import save_model
 
-SETTINGS = Probe(
-    regularization=0.01, gamma=0.1, average=True, few_labels="propagate", propagate_upto=1, dimensions=4, neighbours=5
-)
+SETTINGS = Probe(regularization=0.01, gamma=0.1, few_labels="propagate", propagate_upto=1, dimensions=4, neighbours=5)
 
 
 def blobs(n=60, n_classes=3, d=6, spread=0.5, seed=0):
@@ -121,28 +119,25 @@ def test_background_is_the_bright_colour():
 
 
 @pytest.mark.parametrize("n_descriptors", [0, 6])
-@pytest.mark.parametrize("average", [False, True])
-def test_a_file_keeps_all_of_a_classifier(tmp_path, n_descriptors, average):
+def test_a_file_keeps_all_of_a_classifier(tmp_path, n_descriptors):
     rng = np.random.default_rng(0)
-    settings = SETTINGS.model_copy(update={"average": average})
     torch.manual_seed(0)
     encoder = build_encoder("pooled", width=4, side=32).eval()
     cells = torch.rand(12, 3, 32, 32)
     with torch.no_grad():
-        blocks = [encode(encoder, cells, average=average).numpy()]
+        blocks = [encode(encoder, cells).numpy()]
     arrays = [cells]
     if n_descriptors:
         blocks.append(rng.normal(size=(12, n_descriptors)).astype(np.float32))
         arrays.append(torch.from_numpy(blocks[1]))
     labels = np.arange(12) % 2
-    classifier = fit_probe(blocks, np.arange(12), labels, 2, settings, encoder=encoder)
+    classifier = fit_probe(blocks, np.arange(12), labels, 2, SETTINGS, encoder=encoder)
     assert classifier.inputs == (("cell", "descriptors") if n_descriptors else ("cell",))
     config = {
         "network": "features",
         "encoder": "pooled",
         "width": 4,
         "side": 32,
-        "average": average,
         "descriptors": n_descriptors,
         "centres": 12,
         "classes": ["a", "b"],
@@ -154,4 +149,4 @@ def test_a_file_keeps_all_of_a_classifier(tmp_path, n_descriptors, average):
         torch.testing.assert_close(again(*arrays), logits, rtol=0, atol=0)
         rotated = again(torch.rot90(cells, 1, (2, 3)), *arrays[1:])
     assert logits.argmax(1).tolist() == labels.tolist()
-    assert torch.allclose(rotated, logits, atol=1e-3) == average
+    torch.testing.assert_close(rotated, logits, atol=1e-2, rtol=0)

@@ -16,6 +16,9 @@ from leuko.models.feature_classifier import LARGEST, FeatureClassifier
 MAX_CENTRES = 10_000
 """More training images than these are thinned out evenly: the matrix of their kernels would take more than 0.8 GB."""
 
+CERTAIN = 3.0
+"""The logit that is regressed for an image's class, and minus that for the others; their softmax is .99 for two."""
+
 Array = NDArray[np.float64]
 
 
@@ -64,7 +67,7 @@ def fit_probe(
     gamma = settings.gamma / features.shape[1]
     weights = _fit_kernel_ridge(centres, targets, certainty, n_classes, gamma, settings.regularization)
     n_descriptors = features.shape[1] - (encoder.n_features if encoder else 0)
-    classifier = FeatureClassifier(encoder, n_descriptors, len(centres), n_classes, average=settings.average)
+    classifier = FeatureClassifier(encoder, n_descriptors, len(centres), n_classes)
     arrays = {"mean": mean, "std": std, "share": share, "centres": centres, "weights": weights, "gamma": gamma}
     for name, values in arrays.items():
         getattr(classifier, name).copy_(torch.as_tensor(values))
@@ -102,7 +105,7 @@ def _fit_kernel_ridge(
     counts = np.bincount(targets, minlength=n_classes)
     balance = len(targets) / ((counts > 0).sum() * counts[targets])
     ridge = KernelRidge(alpha=regularization, kernel="rbf", gamma=gamma)
-    ridge.fit(centres, 2 * np.eye(n_classes)[targets] - 1, sample_weight=certainty * balance)
+    ridge.fit(centres, CERTAIN * (2 * np.eye(n_classes)[targets] - 1), sample_weight=certainty * balance)
     weights: Array = ridge.dual_coef_
     return weights
 

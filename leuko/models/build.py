@@ -11,7 +11,7 @@ from leuko.core.errors import LeukoError
 from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.base import WbcNet
 from leuko.models.classifier import Classifier
-from leuko.models.encoders import Encoder, TransferNet, build_encoder
+from leuko.models.encoders import Encoder, TransferNet, encoder_of
 from leuko.models.feature_classifier import FeatureClassifier
 from leuko.models.plus import WbcPlusNet
 from leuko.models.store import load_config, load_weights
@@ -19,11 +19,6 @@ from leuko.models.tissue import Cam16Net
 
 MAX_CLASSES = 1000
 """A file may not ask for more memory than a network of so many classes needs."""
-
-
-MAX_WIDTH, MAX_SIDE = 256, 1024
-"""Nor of an encoder larger than these."""
-
 MAX_FEATURES, MAX_CENTRES = 10_000, 10_000
 """Nor of so many descriptors or training cells."""
 
@@ -33,7 +28,7 @@ def build(config: dict[str, Any]) -> nn.Module:
 
     Args:
         config: `network`, and what that network needs: `classes`, `freeze`; `encoder`, `width`, `side`;
-            `average`, `descriptors`, `centres`.
+            `descriptors`, `centres`.
 
     Returns:
         The network.
@@ -52,28 +47,15 @@ def build(config: dict[str, Any]) -> nn.Module:
             case "wbc_plus":
                 return WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), _n_classes(config))
             case "encoder":
-                return _encoder(config)
+                return encoder_of(config)
             case "transfer":
-                return TransferNet(_encoder(config), _n_classes(config))
+                return TransferNet(encoder_of(config), _n_classes(config))
             case "features":
                 return _feature_classifier(config)
             case other:
                 raise LeukoError(f"there is no network {other!r}")
     except (KeyError, TypeError, ValueError) as error:
         raise LeukoError(f"the model's configuration cannot be used: {type(error).__name__}: {error}") from error
-
-
-def _encoder(config: dict[str, Any]) -> Encoder:
-    """An encoder by its name.
-
-    Raises:
-        LeukoError: if there is none of that name.
-        ValueError: if it would be absurdly large.
-    """
-    encoder, width, side = config["encoder"], config["width"], config["side"]
-    if not 1 <= width <= MAX_WIDTH or not 1 <= side <= MAX_SIDE:
-        raise ValueError(f"an encoder of width {width} for images of {side} pixels")
-    return build_encoder(encoder, width=width, side=side)
 
 
 def _feature_classifier(config: dict[str, Any]) -> FeatureClassifier:
@@ -83,11 +65,11 @@ def _feature_classifier(config: dict[str, Any]) -> FeatureClassifier:
         LeukoError: if there is no encoder of that name.
         ValueError: if it would be absurdly large.
     """
-    encoder = _encoder(config) if config["encoder"] else None
+    encoder = encoder_of(config) if config["encoder"] else None
     n_descriptors, n_centres = config["descriptors"], config["centres"]
     if not (encoder or n_descriptors) or not 0 <= n_descriptors <= MAX_FEATURES or not 1 <= n_centres <= MAX_CENTRES:
         raise ValueError(f"{n_centres} centres with {n_descriptors} descriptors")
-    return FeatureClassifier(encoder, n_descriptors, n_centres, _n_classes(config), average=config["average"] is True)
+    return FeatureClassifier(encoder, n_descriptors, n_centres, _n_classes(config))
 
 
 def _n_classes(config: dict[str, Any]) -> int:
@@ -142,4 +124,22 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
     model, config = load_model(path)
     if not isinstance(model, Classifier):
         raise LeukoError(f"{path} is no classifier of blood cells, but a network called {config['network']}")
+    return model, config
+
+
+def load_encoder(path: Path) -> tuple[Encoder, dict[str, Any]]:
+    """Read an encoder with its weights.
+
+    Args:
+        path: a file that `save_model` wrote.
+
+    Returns:
+        The encoder, in evaluation mode on the CPU, and its configuration.
+
+    Raises:
+        LeukoError: as `load_model` does, and if the file holds another kind of network.
+    """
+    model, config = load_model(path)
+    if not isinstance(model, Encoder):
+        raise LeukoError(f"{path} is no encoder, but a network called {config['network']}")
     return model, config

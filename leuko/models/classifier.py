@@ -10,7 +10,7 @@ class Classifier(nn.Module):
 
     Attributes:
         inputs: the arrays of the packs of blood cells that it takes, in order: `wbc`, `prcc` and `cam16` are the image
-            at the size of that set.
+            at the size of that set, `cell` is the crop centred on the nucleus, `descriptors` what was measured.
     """
 
     inputs: tuple[str, ...]
@@ -19,7 +19,8 @@ class Classifier(nn.Module):
         """Classify.
 
         Args:
-            arrays: what `inputs` names, of shape (image, 3, side, side), values 0 to 1.
+            arrays: what `inputs` names: images of shape (image, 3, side, side), values 0 to 1; descriptors of shape
+                (image, descriptor).
 
         Returns:
             Logits, shape (image, class).

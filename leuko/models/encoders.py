@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +21,10 @@ POOLED = "pooled"
 CELL_MEAN = (0.78, 0.68, 0.72)
 CELL_STD = 0.22
 """About those of stained blood cells on a bright background, values 0 to 1."""
+
+
+MAX_WIDTH, MAX_SIDE = 256, 1024
+"""A file may not ask for more memory than an encoder of this size needs."""
 
 
 class Encoder(nn.Module):
@@ -169,6 +175,26 @@ def build_encoder(network: str, *, width: int, side: int) -> Encoder:
     return PooledEncoder(width) if network == POOLED else TorchvisionEncoder(network, side)
 
 
+def encoder_of(config: Mapping[str, Any]) -> Encoder:
+    """Make the encoder that a model file's configuration describes, with initial weights.
+
+    Args:
+        config: its `encoder`, `width` and `side`.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        LeukoError: as `build_encoder` does.
+        KeyError: if something is missing; TypeError, if something is no number.
+        ValueError: if it would be absurdly large.
+    """
+    width, side = config["width"], config["side"]
+    if not 1 <= width <= MAX_WIDTH or not 1 <= side <= MAX_SIDE:
+        raise ValueError(f"an encoder of width {width} for images of {side} pixels")
+    return build_encoder(config["encoder"], width=width, side=side)
+
+
 def load_encoder_weights(encoder: Encoder, network: str, weights: str) -> None:
     """Give an encoder the weights that it starts from.
 
@@ -238,7 +264,7 @@ class TransferNet(Classifier):
         n_classes: the number of logits.
     """
 
-    inputs = ("wbc",)
+    inputs = ("cell",)
 
     def __init__(self, encoder: Encoder, n_classes: int) -> None:
         super().__init__()

@@ -17,14 +17,13 @@ class FeatureClassifier(Classifier):
 
     Features are standardised; those of the encoder and the descriptors have the same weight in all, however many there
     are. The logits are weighted sums of Gaussian kernels between a cell's features and those of the training cells. The
-    encoder is frozen, and its features are averaged over the eight orientations if wanted, so that they depend on none.
+    encoder is frozen, and its features are averaged over the eight orientations, so that they depend on none.
 
     Args:
         encoder: takes the cells; none for descriptors alone.
         n_descriptors: how many descriptors a cell has; 0 for the encoder's features alone.
         n_centres: how many training cells there are.
         n_classes: the number of logits.
-        average: whether features are averaged over orientations.
 
     Attributes:
         mean: shape (feature,), of the training cells.
@@ -42,12 +41,9 @@ class FeatureClassifier(Classifier):
     weights: Tensor
     gamma: Tensor
 
-    def __init__(
-        self, encoder: Encoder | None, n_descriptors: int, n_centres: int, n_classes: int, *, average: bool = False
-    ) -> None:
+    def __init__(self, encoder: Encoder | None, n_descriptors: int, n_centres: int, n_classes: int) -> None:
         super().__init__()
         self.encoder = encoder.requires_grad_(False).eval() if encoder else None
-        self.average = average
         self.inputs = ("cell",) * (encoder is not None) + ("descriptors",) * (n_descriptors > 0)
         n_encoded = encoder.n_features if encoder else 0
         for name in ("mean", "std", "share"):
@@ -73,7 +69,7 @@ class FeatureClassifier(Classifier):
         if self.encoder is None:
             return arrays[0]
         cells, *descriptors = arrays
-        return torch.cat([encode(self.encoder, cells, average=self.average), *descriptors], dim=1)
+        return torch.cat([encode(self.encoder, cells), *descriptors], dim=1)
 
     def standardize(self, features: Tensor) -> Tensor:
         """Features as they are to what kernels compare, both of shape (image, feature)."""
@@ -86,10 +82,20 @@ class FeatureClassifier(Classifier):
             arrays: as `features` takes them.
 
         Returns:
-            Logits, shape (image, class): near 1 for the class and near -1 for the others, so a temperature well below 1
-            makes their softmax a probability.
+            Logits, as `classify_features` gives them.
         """
-        standardized = self.standardize(self.features(*arrays))
+        return self.classify_features(self.features(*arrays))
+
+    def classify_features(self, features: Tensor) -> Tensor:
+        """Classify by what `features` gives.
+
+        Args:
+            features: shape (image, feature).
+
+        Returns:
+            Logits, shape (image, class).
+        """
+        standardized = self.standardize(features)
         # In double precision where there is one: the weights are large and of both signs, and nearly cancel out.
         precise = torch.float32 if standardized.device.type == "mps" else torch.float64
         points, centres = standardized.to(precise), self.centres.to(precise)
@@ -98,20 +104,16 @@ class FeatureClassifier(Classifier):
         return logits.float()
 
 
-def encode(encoder: Encoder, cells: Tensor, *, average: bool) -> Tensor:
-    """Features of cells.
+def encode(encoder: Encoder, cells: Tensor) -> Tensor:
+    """Features of cells, averaged over the eight rotations and reflections.
 
     Args:
         encoder: in evaluation mode.
         cells: shape (image, 3, side, side), values 0 to 1.
-        average: whether to average over the eight rotations and reflections.
 
     Returns:
         Shape (image, feature).
     """
-    if not average:
-        features: Tensor = encoder(cells)
-        return features
     quarters = [torch.rot90(cells, quarter, (2, 3)) for quarter in range(4)]
     orientations = [*quarters, *(cells.flip(3) for cells in quarters)]
     return torch.stack([encoder(cells) for cells in orientations]).mean(0)

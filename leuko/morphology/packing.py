@@ -9,6 +9,8 @@ A pack is a folder with `cell.npy`, uint8 of shape (row, side, side, 3), `descri
 | source | the file that the course handed out |
 | found | 1, or 0 if no cell was found: the crop then shows the image's centre, and all descriptors are 0 |
 | x, y | centre of the nucleus in pixels of the image |
+
+Packs of blood cells have `scales.json` beside them, as those of whole images.
 """
 
 from __future__ import annotations
@@ -20,46 +22,51 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from leuko.core.files import atomic_folder, write_table
+from leuko.core.files import atomic_folder, write_json, write_table
 from leuko.core.parallel import imap_in_processes
 from leuko.data.images import read_rgb
+from leuko.data.scale import Scales, from_column, to_json
 from leuko.morphology.cropping import Located, Scale, locate
 from leuko.morphology.descriptors import DESCRIPTORS
 from leuko.morphology.measuring import Cell, measure_image
 from leuko.morphology.nuclei import draw_nuclei, find_nuclei, measure_nuclei
 from leuko.morphology.segmentation import Pixels
 
-Tile = tuple[Path, int, tuple[int, ...]]
-"""A tissue image, how many of its nuclei are drawn, and the seed that decides which."""
+Tile = tuple[Path, Scales, int, tuple[int, ...]]
+"""A tissue image, how its depth becomes eight bits, how many of its nuclei are drawn, and the seed that decides."""
 
 
-def find_scale(rows: pd.DataFrame, files: Sequence[Path]) -> Scale:
+def find_scale(rows: pd.DataFrame, files: Sequence[Path], depths: Scales) -> Scale:
     """Decide the scale of a set by its training images.
 
     Args:
         rows: their rows of the manifest.
         files: the image files, in the same order.
+        depths: how images of more than eight bits per sample are brought to eight.
 
     Returns:
         The scale.
     """
-    located = list(imap_in_processes(_locate_file, files, "finding nuclei of cells"))
+    located = list(imap_in_processes(partial(_locate_file, depths=depths), files, "finding nuclei of cells"))
     return Scale.of(list(zip(rows["width"], rows["height"], strict=True)), located)
 
 
-def pack_cells(folder: Path, rows: pd.DataFrame, files: Sequence[Path], scale: Scale, side: int, title: str) -> None:
+def pack_cells(
+    folder: Path, rows: pd.DataFrame, files: Sequence[Path], depths: Scales, scale: Scale, side: int, title: str
+) -> None:
     """Find, cut out and measure the cell of every image.
 
     Args:
         folder: the pack's folder.
         rows: the images' rows of the manifest.
         files: the image files, in the same order.
+        depths: how images of more than eight bits per sample are brought to eight.
         scale: of the set.
         side: of the crops in pixels.
         title: what the progress bar says.
     """
-    cells = imap_in_processes(partial(_measure_file, scale=scale, side=side), files, title)
-    _write(folder, rows, ([cell] for cell in cells), side)
+    cells = imap_in_processes(partial(_measure_file, depths=depths, scale=scale, side=side), files, title)
+    _write(folder, rows, ([cell] for cell in cells), side, depths)
 
 
 def pack_nuclei(
@@ -75,7 +82,10 @@ def pack_nuclei(
         seed: decides which; those of an image do not depend on the other images.
         side: of the crops in pixels.
     """
-    tiles = [(file, count, (seed, *path.encode())) for file, count, path in zip(files, most, rows["path"], strict=True)]
+    tiles = [
+        (file, from_column([depth]), count, (seed, *path.encode()))
+        for file, depth, count, path in zip(files, rows["scale"], most, rows["path"], strict=True)
+    ]
     located = list(imap_in_processes(_locate_nuclei, tiles, "finding nuclei of tissue"))
     shapes = list(zip(rows["width"], rows["height"], strict=True))
     drawn = [(shape, nucleus) for shape, nuclei in zip(shapes, located, strict=True) for nucleus in nuclei]
@@ -87,37 +97,39 @@ def pack_nuclei(
     _write(folder, rows[kept], cells, side)
 
 
-def _locate_file(file: Path) -> Located:
+def _locate_file(file: Path, *, depths: Scales) -> Located:
     """Find the nucleus of the cell in an image file."""
-    return locate(_pixels(file))
+    return locate(_pixels(file, depths))
 
 
-def _measure_file(file: Path, *, scale: Scale, side: int) -> Cell:
+def _measure_file(file: Path, *, depths: Scales, scale: Scale, side: int) -> Cell:
     """Measure the cell in an image file."""
-    return measure_image(_pixels(file), scale, side)
+    return measure_image(_pixels(file, depths), scale, side)
 
 
 def _locate_nuclei(tile: Tile) -> list[Located]:
     """Draw nuclei of a tissue image."""
-    file, most, seed = tile
-    return [located for _, located in draw_nuclei(find_nuclei(_pixels(file)), most, np.random.default_rng(seed))]
+    file, depths, most, seed = tile
+    return [located for _, located in draw_nuclei(find_nuclei(_pixels(file, depths)), most, np.random.default_rng(seed))]
 
 
 def _measure_tile(tile: Tile, *, scale: Scale, side: int) -> list[Cell]:
     """Draw the same nuclei again, and measure them."""
-    file, most, seed = tile
-    rgb = _pixels(file)
+    file, depths, most, seed = tile
+    rgb = _pixels(file, depths)
     labels = find_nuclei(rgb)
     drawn = draw_nuclei(labels, most, np.random.default_rng(seed))
     return measure_nuclei(rgb, labels, drawn, scale.nucleus(rgb.shape[1], rgb.shape[0]), side)
 
 
-def _pixels(file: Path) -> Pixels:
+def _pixels(file: Path, depths: Scales) -> Pixels:
     """An image file as an array."""
-    return np.asarray(read_rgb(file))
+    return np.asarray(read_rgb(file, depths))
 
 
-def _write(folder: Path, rows: pd.DataFrame, cells: Iterable[Sequence[Cell]], side: int) -> None:
+def _write(
+    folder: Path, rows: pd.DataFrame, cells: Iterable[Sequence[Cell]], side: int, depths: Scales | None = None
+) -> None:
     """Write a pack.
 
     Args:
@@ -125,6 +137,7 @@ def _write(folder: Path, rows: pd.DataFrame, cells: Iterable[Sequence[Cell]], si
         rows: the images' rows of the manifest.
         cells: of every image.
         side: of the crops in pixels.
+        depths: for whoever reads further images of the set as these were read.
     """
     pixels, descriptors, table = [], [], []
     for row, found in zip(rows[["class", "subset", "path", "source"]].itertuples(index=False), cells, strict=True):
@@ -137,3 +150,5 @@ def _write(folder: Path, rows: pd.DataFrame, cells: Iterable[Sequence[Cell]], si
         np.save(temporary / "descriptors.npy", np.array(descriptors, np.float32).reshape(-1, len(DESCRIPTORS)))
         columns = ["class", "subset", "path", "source", "found", "x", "y"]
         write_table(temporary / "rows.csv", pd.DataFrame(table, columns=columns))
+        if depths is not None:
+            write_json(temporary / "scales.json", to_json(depths))

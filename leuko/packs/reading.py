@@ -40,6 +40,28 @@ def read_images(folder: Path, size: str) -> NDArray[np.uint8]:
     return images
 
 
+def read_values(folder: Path, name: str) -> NDArray[np.float32]:
+    """Open one of a pack's tables of numbers, memory-mapped: shape (row, value)."""
+    values: NDArray[np.float32] = _open(folder / f"{name}.npy")
+    return values
+
+
+def read_features(packs: Path, part: str, *, encoder: str, descriptors: bool) -> list[NDArray[np.float32]]:
+    """Read what a classifier on features takes of the cells of a part.
+
+    Args:
+        packs: the folder of all packs.
+        part: `train`, `val` or `test`.
+        encoder: the entry of `transfer` whose features are wanted; empty for none.
+        descriptors: whether descriptors are.
+
+    Returns:
+        The features, then the descriptors, each of shape (row, feature).
+    """
+    blocks = [read_values(packs / "features" / encoder, part)] if encoder else []
+    return blocks + ([read_values(packs / "cells" / part, "descriptors")] if descriptors else [])
+
+
 def _open(path: Path) -> NDArray[Any]:
     """Map an array; one without rows, which cannot be mapped, is read.
 

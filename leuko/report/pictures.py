@@ -19,7 +19,7 @@ from leuko.packs.reading import read_images
 from leuko.report.attention import heat_map
 from leuko.report.blocks import Card, Gallery, Picture
 from leuko.training.device import to_device
-from leuko.training.parts import PACK
+from leuko.training.parts import PACK_OF
 
 TILE = 144
 """Side of an example, in pixels."""
@@ -113,7 +113,7 @@ def examples(
     for model in models.values():
         to_device(model, device)
     names = {"wbc", *(name for model in models.values() for name in model.inputs)}
-    images = {name: read_images(packs / PACK / "test", name) for name in names}
+    images = {name: read_images(packs / PACK_OF[name] / "test", name) for name in names}
     found = disagreements(answers[right], answers[wrong])
     cards = []
     for place in found[:n_shown]:

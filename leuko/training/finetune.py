@@ -1,4 +1,4 @@
-"""Fine-tuning an encoder on the labels, from whatever weights it starts."""
+"""Fine-tuning an encoder on the labels, from wherever it starts."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from typing import Any
 import pandas as pd
 import torch
 
-from leuko.core.errors import LeukoError
 from leuko.core.params.compute import Compute
 from leuko.core.params.group import Device, Group, Seed
 from leuko.core.params.labels import Classes, Split
-from leuko.core.params.transfer import Finetune, Transfer
+from leuko.core.params.transfer import Finetune, Start, Transfer
 from leuko.evaluation.calibration import fit_temperature
-from leuko.models.encoders import TransferNet, build_encoder, load_encoder_weights
-from leuko.packs.reading import read_images, read_scales
+from leuko.models.encoders import MultiTaskNet, TransferNet, encoder_of
+from leuko.models.store import load_config, load_weights
+from leuko.packs.reading import read_scales, read_values
+from leuko.pretraining.augmentation import RandomViews
+from leuko.pretraining.tasks import standardize
 from leuko.training.device import to_device
 from leuko.training.loop import fit, predict
-from leuko.training.parts import cell_parts
+from leuko.training.multitask import MultiTask
+from leuko.training.parts import cell_parts, select_rows
 from leuko.training.resume import Checkpoint
 from leuko.training.tasks import Classification
 
@@ -36,7 +39,7 @@ class Settings(Group):
 
 
 def finetune(
-    params: Settings, name: str, packs: Path, device: torch.device, checkpoint: Checkpoint | None = None
+    params: Settings, name: str, packs: Path, path: Path, device: torch.device, checkpoint: Checkpoint | None = None
 ) -> tuple[TransferNet, dict[str, Any], pd.DataFrame]:
     """Train an encoder and a linear layer on the labels.
 
@@ -44,6 +47,8 @@ def finetune(
         params: the settings.
         name: of the starting point, in `params.transfer`.
         packs: the folder of all packs.
+        path: the file of the encoder; one that has learned nothing yet gives way to other random weights with every
+            seed.
         device: where to train.
         checkpoint: where the training's state is kept.
 
@@ -51,31 +56,64 @@ def finetune(
         The network, its configuration and its history.
 
     Raises:
-        LeukoError: if there is no such starting point, or its weights cannot be had.
+        LeukoError: if the encoder cannot be read.
     """
-    if name not in params.transfer:
-        raise LeukoError(f"transfer has no entry {name!r}; it has {', '.join(params.transfer)}")
     start, recipe = params.transfer[name], params.finetune
-    side = read_images(packs / "wbc/train", "wbc").shape[1]
+    known = load_config(path)
     torch.manual_seed(params.seed)
-    encoder = build_encoder(start.network, width=recipe.width, side=side)
-    load_encoder_weights(encoder, start.network, start.weights)
+    encoder = encoder_of(known)
+    if start.learned:
+        load_weights(path, encoder)
     model = TransferNet(encoder, len(params.classes))
     to_device(model, device)
-    train, val = cell_parts(packs, params.split, params.classes, model.inputs, device)
-    task = Classification(model, train, val, recipe=recipe, orientations=True, compute=params.compute)
+    task = _task(params, start, model, packs, device)
     history = fit(task, recipe, seed=params.seed, title=name, checkpoint=checkpoint)
+    classification = Classification(model, task.train, task.val, recipe=recipe, compute=params.compute)
     config = {
         "network": "transfer",
-        "encoder": start.network,
-        "width": recipe.width,
-        "side": side,
+        "encoder": known["encoder"],
+        "width": known["width"],
+        "side": known["side"],
         "model": name,
         "classes": params.classes,
-        "scales": read_scales(packs / "wbc/train"),
+        "scales": read_scales(packs / "cells/train"),
         "split": params.split,
         "seed": params.seed,
-        "temperature": fit_temperature(*predict(task, val)),
+        "temperature": fit_temperature(*predict(classification, task.val)),
         "recipe": recipe.model_dump(),
     }
     return model, config, history
+
+
+def _task(params: Settings, start: Start, model: TransferNet, packs: Path, device: torch.device) -> Classification:
+    """Tell classes apart, and predict descriptors on the way if that is wanted."""
+    recipe = params.finetune
+    train, val = cell_parts(packs, params.split, params.classes, model.inputs, device)
+    views = RandomViews(recipe.zoom, recipe.jitter) if recipe.augment == "views" else None
+    if not start.multitask:
+        return Classification(
+            model,
+            train,
+            val,
+            recipe=recipe,
+            orientations=recipe.augment == "d4",
+            augmentation=views,
+            compute=params.compute,
+        )
+    folders = [packs / "cells/train", packs / "cells/val"]
+    rows = [select_rows(folders[0], params.split)[0], select_rows(folders[1])[0]]
+    values = [read_values(folder, "descriptors")[some] for folder, some in zip(folders, rows, strict=True)]
+    of_train, of_val = standardize(*(torch.from_numpy(some).to(device) for some in values))
+    network = MultiTaskNet(model, of_train.shape[1])
+    to_device(network, device)
+    return MultiTask(
+        network,
+        train,
+        val,
+        descriptors=(of_train, of_val),
+        weight=start.multitask,
+        recipe=recipe,
+        orientations=recipe.augment == "d4",
+        augmentation=views,
+        compute=params.compute,
+    )

@@ -106,6 +106,23 @@ class Images:
         return (images.float() / 255,)
 
 
+class Values:
+    """The values of a pack's rows, such as descriptors.
+
+    Args:
+        array: shape (row, value).
+        rows: the rows of the array that are used, in the order in which they are numbered here.
+        device: where the inputs are wanted.
+    """
+
+    def __init__(self, array: NDArray[np.float32], rows: NDArray[np.int64], device: torch.device) -> None:
+        self.values = torch.from_numpy(array[rows]).to(device)
+
+    def __call__(self, rows: Tensor, orientations: Tensor | None) -> tuple[Tensor]:
+        """Values of shape (image, value), the same for every orientation."""
+        return (self.values[rows],)
+
+
 class FrozenEncoder:
     """What a frozen network makes of other sources' inputs, computed when asked.
 

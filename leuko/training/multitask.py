@@ -22,6 +22,7 @@ class MultiTask(Classification):
         descriptors: standardised, of the training and of the validation images, shape (image, descriptor).
         weight: of the descriptors' loss, smooth L1, beside the classes'.
         recipe: likewise.
+        orientations: likewise.
         augmentation: likewise.
         compute: likewise.
     """
@@ -35,10 +36,13 @@ class MultiTask(Classification):
         descriptors: tuple[Tensor, Tensor],
         weight: float,
         recipe: Recipe,
+        orientations: bool = False,
         augmentation: Augmentation | None = None,
         compute: Compute | None = None,
     ) -> None:
-        super().__init__(model, train, val, recipe=recipe, augmentation=augmentation, compute=compute)
+        super().__init__(
+            model, train, val, recipe=recipe, orientations=orientations, augmentation=augmentation, compute=compute
+        )
         self.descriptors = descriptors
         self.weight = weight
 

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leuko.packs.reading import read_images, read_rows
-from leuko.training.inputs import Concat, Images, Inputs
+from leuko.packs.reading import read_images, read_rows, read_values
+from leuko.training.inputs import Concat, Images, Inputs, Values
 from leuko.training.tasks import Part
 
-PACK = "wbc"
-"""The packs of blood cells, in which every classifier finds its inputs."""
+PACK_OF = {"wbc": "wbc", "prcc": "wbc", "cam16": "wbc", "cell": "cells", "descriptors": "cells"}
+"""The packs of blood cells in which the inputs of classifiers are, by their names."""
 
 
 def select_rows(pack: Path, split: int | None = None) -> tuple[NDArray[np.int64], pd.DataFrame]:
@@ -58,7 +58,14 @@ def inputs_of(packs: Path, part: str, names: Sequence[str], rows: NDArray[np.int
     Returns:
         The inputs, side by side.
     """
-    return Concat(*(images_of(packs / PACK / part, name, rows, device) for name in names))
+    sources: list[Inputs] = []
+    for name in names:
+        pack = packs / PACK_OF[name] / part
+        if name == "descriptors":
+            sources.append(Values(read_values(pack, name), rows, device))
+        else:
+            sources.append(images_of(pack, name, rows, device))
+    return Concat(*sources)
 
 
 def cell_parts(
@@ -78,7 +85,7 @@ def cell_parts(
     """
     parts = []
     for part, share in (("train", split), ("val", None)):
-        rows, table = select_rows(packs / PACK / part, share)
+        rows, table = select_rows(packs / PACK_OF[names[0]] / part, share)
         inputs = inputs_of(packs, part, names, rows, device)
         parts.append(Part(inputs, labels_of(table, classes, device), len(rows)))
     return parts[0], parts[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from leuko.models.classifier import Classifier
+from leuko.models.feature_classifier import FeatureClassifier
 from leuko.training.device import to_device
 from leuko.training.parts import inputs_of
 
@@ -37,3 +39,19 @@ def predict_pack(
     logits = torch.cat([model.classify(*inputs(chunk, None)) for chunk in chunks])
     probabilities: NDArray[np.float64] = logits.cpu().double().softmax(1).numpy()
     return probabilities
+
+
+@torch.no_grad()
+def predict_features(model: FeatureClassifier, blocks: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Classify cells by features that are known already, on the CPU.
+
+    Args:
+        model: a classifier on features.
+        blocks: the features that it takes, as `read_features` gives them.
+
+    Returns:
+        Logits, shape (image, class).
+    """
+    features = torch.from_numpy(np.concatenate(blocks, axis=1))
+    logits: NDArray[np.float32] = model.classify_features(features).numpy()
+    return logits

@@ -45,7 +45,8 @@ def make_schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, n_steps: int
     rates = [group["lr"] for group in optimizer.param_groups]
     n_warmup = round(recipe.warmup * n_steps)
     if recipe.schedule == "onecycle":
-        rising = n_warmup / n_steps if n_warmup else 0.3
+        # PyTorch's one-cycle divides by the steps of the rise, less one.
+        rising = max(n_warmup, 2) / n_steps if recipe.warmup and n_steps > 2 else 0.3
         return OneCycleLR(optimizer, rates, total_steps=n_steps, pct_start=rising)
     left = max(n_steps - n_warmup, 1)
     main: LRScheduler = (

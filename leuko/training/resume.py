@@ -25,6 +25,8 @@ from leuko.models.store import save_left_out
 from leuko.training import distributed
 
 FOLDER = Path(".resume")
+EMPTY_HISTORY = pd.DataFrame(columns=["epoch", "lr", "train_loss", "val_loss", "best"])
+"""Of what was not trained: the columns that every history has, and no row."""
 
 State = dict[str, Any]
 
@@ -84,7 +86,7 @@ def leave_out(reason: str, model: Path, history: Path) -> None:
         history: of the training; it gets the columns that every history has, and no row.
     """
     save_left_out(model, reason)
-    write_table(history, pd.DataFrame(columns=["epoch", "lr", "train_loss", "val_loss", "best"]))
+    write_table(history, EMPTY_HISTORY)
     print(f"{model} is left out: {reason}.")
 
 

@@ -15,10 +15,11 @@ from leuko.core.params.evaluate import Evaluate
 from leuko.core.params.group import Device, Group, Seed, Text
 from leuko.core.params.ingest import Ingest
 from leuko.core.params.labels import Classes, Split
+from leuko.core.params.measure import Measure
 from leuko.core.params.prcc import Prcc
 from leuko.core.params.prepare_masks import PrepareMasks
 from leuko.core.params.report import Report
-from leuko.core.params.transfer import Finetune, Transfer
+from leuko.core.params.transfer import Finetune, Pretrain, Probe, Transfer
 from leuko.core.params.wbc import Wbc
 from leuko.core.params.wbc_plus import WbcPlus
 
@@ -41,12 +42,15 @@ class Params(Group):
     ingest: Ingest
     prepare_masks: PrepareMasks
     augment: Augment
+    measure: Measure
     prcc: Prcc
     cam16: Cam16
     wbc: Wbc
     wbc_plus: WbcPlus
     transfer: Transfer
+    pretrain: Pretrain
     finetune: Finetune
+    probe: Probe
     evaluate: Evaluate
     report: Report
 

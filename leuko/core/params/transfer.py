@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from leuko.core.params.group import Group, Seed, Text
 from leuko.core.params.recipe import Recipe
 
-TAKEN = ("base", "control", "plus", "model")
+TAKEN = ("base", "control", "plus", "morphology", "model")
 """Names of other arms, and of the table of the chosen model's predictions."""
 
 
@@ -25,15 +25,29 @@ Name = Annotated[str, AfterValidator(_is_a_name)]
 
 
 class Start(Group):
-    """Where an encoder starts from.
+    """Where an encoder starts from, and what it learns beside the classes.
 
     Attributes:
         network: `pooled`, the small encoder of this project, or the name of one of torchvision's classifiers.
         weights: `none` for random ones, `imagenet` for torchvision's, or the path of a file.
+        images: what it is pre-trained on, without labels: all training images of `blood` cells, nuclei of the `tissue`
+            sets, or `none`.
+        task: what it learns of them: to predict descriptors of nucleus and cell, to know two views of an image among
+            others (contrastive), or to paint the image (reconstruction).
+        multitask: weight of the loss of the descriptors, which it then predicts beside the classes in fine-tuning; 0 is
+            off.
     """
 
     network: Text
     weights: Text
+    images: Literal["none", "blood", "tissue"] = "none"
+    task: Literal["descriptors", "contrastive", "reconstruction"] = "descriptors"
+    multitask: Annotated[float, Field(ge=0)] = 0.0
+
+    @property
+    def learned(self) -> bool:
+        """Whether the encoder knows anything before it sees a label."""
+        return self.images != "none" or self.weights != "none"
 
 
 Transfer = dict[Name, Start]
@@ -44,20 +58,30 @@ class Pretrain(Recipe):
     """How encoders are pre-trained on images without labels.
 
     Attributes:
+        width: channels of the pooled encoder's stem.
         zoom: smallest share of an image's side that a random view shows.
         jitter: largest change of brightness and contrast in a view, as a share of themselves.
         seed: of initial weights, order and views.
     """
 
+    width: Annotated[int, Field(ge=4, le=256, multiple_of=4)]
     zoom: Annotated[float, Field(gt=0, le=1)]
     jitter: Annotated[float, Field(ge=0, lt=1)]
     seed: Seed
 
 
 class Finetune(Recipe):
-    """How encoders are fine-tuned on the labels; `width` is the number of channels of the pooled encoder's stem."""
+    """How encoders are fine-tuned on the labels.
 
-    width: Annotated[int, Field(ge=4, le=256, multiple_of=4)]
+    Attributes:
+        augment: random `views` as in pre-training, one of the eight orientations (`d4`), or `none`.
+        zoom: of the views, as in pre-training.
+        jitter: likewise.
+    """
+
+    augment: Literal["views", "d4", "none"]
+    zoom: Annotated[float, Field(gt=0, le=1)]
+    jitter: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Probe(Group):
@@ -66,7 +90,6 @@ class Probe(Group):
     Attributes:
         regularization: of the regression.
         gamma: of the Gaussian kernel, divided by the number of features.
-        average: whether an encoder's features are averaged over the eight rotations and reflections of a cell.
         few_labels: `propagate` spreads the labels over the unlabelled training images first; `none` does not.
         propagate_upto: the largest percentage of the labels at which they are spread.
         dimensions: of the whitened features in which images are neighbours.
@@ -75,7 +98,6 @@ class Probe(Group):
 
     regularization: Annotated[float, Field(gt=0)]
     gamma: Annotated[float, Field(gt=0)]
-    average: bool
     few_labels: Literal["none", "propagate"]
     propagate_upto: Annotated[int, Field(ge=1, le=100)]
     dimensions: Annotated[int, Field(ge=1, le=1000)]

@@ -1,0 +1,80 @@
+"""Fit the classifiers on frozen features and descriptors to the chosen share of the labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from leuko.arms import arms
+from leuko.core.errors import run
+from leuko.core.params.group import Group, Seed
+from leuko.core.params.labels import Classes, Split
+from leuko.core.params.reading import load_params
+from leuko.core.params.transfer import Probe, Transfer
+from leuko.evaluation.calibration import fit_temperature
+from leuko.evaluation.probe import background_colors, fit_probe
+from leuko.models.build import load_encoder
+from leuko.models.store import left_out, save_left_out, save_model
+from leuko.packs.reading import read_features, read_images, read_scales
+from leuko.training.parts import select_rows
+from leuko.training.predict import predict_features
+
+PACKS = Path("data/packs")
+
+
+class Settings(Group):
+    """The settings that this stage reads."""
+
+    classes: Classes
+    split: Split
+    seed: Seed
+    transfer: Transfer
+    probe: Probe
+
+
+def main() -> None:
+    """Write a classifier for every arm of this family."""
+    params = load_params(Settings)
+    labelled, table = select_rows(PACKS / "cells/train", params.split)
+    _, val_table = select_rows(PACKS / "cells/val")
+    labels, val_labels = (_numbers(some["class"], params.classes) for some in (table, val_table))
+    spread = params.probe.few_labels == "propagate" and params.split <= params.probe.propagate_upto
+    nuisance = background_colors(read_images(PACKS / "cells/train", "cell")) if spread else None
+    for arm in arms(params.transfer):
+        if arm.family != "features":
+            continue
+        path = Path(f"models/encoders/{arm.encoder}.safetensors")
+        if arm.encoder and (reason := left_out(path)):
+            save_left_out(arm.model, reason)
+            continue
+        encoder, known = load_encoder(path) if arm.encoder else (None, {"encoder": "", "width": 0, "side": 0})
+        blocks = read_features(PACKS, "train", encoder=arm.encoder, descriptors=arm.descriptors)
+        model = fit_probe(
+            blocks, labelled, labels, len(params.classes), params.probe, encoder=encoder, nuisance=nuisance
+        )
+        of_val = read_features(PACKS, "val", encoder=arm.encoder, descriptors=arm.descriptors)
+        config = {
+            "network": "features",
+            **{key: known[key] for key in ("encoder", "width", "side")},
+            "descriptors": blocks[-1].shape[1] if arm.descriptors else 0,
+            "centres": len(model.centres),
+            "model": arm.key,
+            "classes": params.classes,
+            "scales": read_scales(PACKS / "cells/train"),
+            "split": params.split,
+            "seed": params.seed,
+            "temperature": fit_temperature(predict_features(model, of_val), val_labels),
+            "settings": params.probe.model_dump(),
+        }
+        save_model(arm.model, model, config)
+
+
+def _numbers(labels: pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:
+    """The numbers of classes."""
+    return np.array([classes.index(label) for label in labels])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -35,6 +35,7 @@ TINY_RECIPE = {
     "clip": "norm",
     "clip_at": 1.0,
 }
+STARTS = {"scratch": "none", "blood": "blood"}
 TINY = {
     "data_root": "data/demo",
     "launcher": "python",
@@ -72,6 +73,7 @@ TINY = {
     "wbc_plus": {**TINY_RECIPE, "augment": "d4", "cache_gb": 0.5},
     "measure": {"side": 32, "nuclei_per_prcc_tile": 2, "nuclei_per_cam16_image": 2, "seed": 0},
     "pretrain": {**TINY_RECIPE, "width": 4, "zoom": 0.85, "jitter": 0.1, "seed": 0},
+    "transfer": {name: {"network": "pooled", "weights": "none", "images": images} for name, images in STARTS.items()},
     "finetune": {**TINY_RECIPE},
     "evaluate": {"examples": 2},
     "report": {"pictures": True},
@@ -86,7 +88,7 @@ def tiny_settings(**changes: Any) -> dict[str, Any]:
     """
     content = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     for name, value in copy.deepcopy(TINY).items():
-        content[name] = content[name] | value if isinstance(value, dict) else value
+        content[name] = content[name] | value if isinstance(value, dict) and name != "transfer" else value
     for key, value in changes.items():
         *groups, name = key.split(".")
         group = content
@@ -102,9 +104,10 @@ def write_settings(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def run_stage(name: str, folder: Path) -> None:
+def run_stage(name: str, folder: Path, *arguments: str) -> None:
     """Run a stage's code here, in a folder that is its project's root."""
-    with contextlib.chdir(folder):
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", [name, *arguments])
         importlib.import_module(f"stages.{name}").main()
 
 
@@ -121,6 +124,6 @@ def project(demo, tmp_path_factory) -> Path:
     """A project folder after the data stages, on the small demo data set; tests leave it as it is."""
     folder = tmp_path_factory.mktemp("project")
     write_settings(folder, data_root=str(demo))
-    for stage in ("ingest", "prepare_masks", "augment"):
+    for stage in ("ingest", "prepare_masks", "augment", "measure"):
         run_stage(stage, folder)
     return folder

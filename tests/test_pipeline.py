@@ -18,7 +18,7 @@ import yaml
 from leuko.models.build import load_model
 from leuko.models.store import read_tensors
 from leuko.packs.reading import read_rows
-from tests.conftest import REPOSITORY, tiny_settings, write_settings
+from tests.conftest import REPOSITORY, STARTS, tiny_settings, write_settings
 from tests.test_dvc_yaml import outputs_of
 from tools.import_graph import stages_of
 
@@ -28,7 +28,7 @@ DVC = (sys.executable, "-m", "dvc")
 DVCS_OWN = ((".dvc", "cache"), (".dvc", "tmp"))
 TINY_TRAINING = {
     f"{network}.{key}": value
-    for network in ("prcc", "cam16", "wbc", "wbc_plus", "finetune")
+    for network in ("prcc", "cam16", "wbc", "wbc_plus", "pretrain", "finetune")
     for key, value in (("epochs", 1), ("min_steps", 3))
 }
 
@@ -102,7 +102,7 @@ def lay_out(folder: Path) -> Repository:
         source, target = REPOSITORY / path, folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "offline.html"))
         else:
             shutil.copyfile(source, target)
     write_settings(folder, **TINY_TRAINING)
@@ -142,8 +142,9 @@ def test_one_command_runs_every_stage(repository):
 
 
 def declared_outputs() -> list[str]:
-    """The outputs of all stages, those of the transfer family for the one entry that the settings have."""
-    return [path.replace("${key}", "scratch") for stage in STAGES.values() for path in outputs_of(stage)]
+    """The outputs of all stages, those of the transfer family for every entry that the settings have."""
+    outputs = [path for stage in STAGES.values() for path in outputs_of(stage)]
+    return list(dict.fromkeys(path.replace("${key}", name) for path in outputs for name in STARTS))
 
 
 def test_every_declared_output_is_there(repository):
@@ -213,7 +214,7 @@ def test_every_model_says_how_it_was_made(repository):
     settings = yaml.safe_load((repository.folder / "params.yaml").read_text())
     for path in (repository.folder / "models").glob("*.safetensors"):
         _, config = load_model(path)
-        recipes = [settings[name] for name in ("prcc", "cam16", "wbc", "wbc_plus", "finetune")]
+        recipes = [settings[name] for name in ("prcc", "cam16", "wbc", "wbc_plus", "pretrain", "finetune")]
         assert any(recipe.items() <= config["recipe"].items() for recipe in recipes)
         assert "split" not in config or config["split"] == settings["split"]
 
@@ -247,7 +248,7 @@ def clean(repository):
 def test_another_split_trains_the_blood_cell_networks_only_and_going_back_trains_nothing(clean):
     comparison = clean.json("metrics/comparison.json")
     output = clean.dvc("exp", "run", "-S", "split=50")
-    pretraining = {"demo", "ingest", "prepare_masks", "augment", "train_prcc", "train_cam16"}
+    pretraining = {"demo", "ingest", "prepare_masks", "augment", "measure", "train_prcc", "train_cam16", "pretrain"}
     assert stages_run(output) >= {"train_wbc", "train_wbc_plus", "evaluate"}
     assert not stages_run(output) & pretraining
     assert load_model(clean.folder / "models/wbc.safetensors")[1]["split"] == 50
@@ -262,7 +263,7 @@ def test_another_model_changes_the_headline_only(clean):
     comparison = clean.json("metrics/comparison.json")
     before = clean.json("metrics/metrics.json")
     output = clean.dvc("exp", "run", "-S", "model=base")
-    trainings = {name for name in STAGES if name.startswith("train_")}
+    trainings = {name for name in STAGES if name.startswith("train_")} | {"pretrain", "finetune", "probe"}
     assert "evaluate" in stages_run(output)
     assert not stages_run(output) & {*trainings, "demo", "ingest", "prepare_masks", "augment"}
     after = clean.json("metrics/metrics.json")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leuko.core.params.transfer import Probe
-from leuko.evaluation.probe import background_colors, fit_probe
+from leuko.evaluation.probe import CERTAIN, background_colors, fit_probe
 from leuko.evaluation.propagation import propagate_labels, remove_nuisance, whiten
 from leuko.models.build import load_model
 from leuko.models.encoders import build_encoder
@@ -46,10 +46,11 @@ def test_the_logits_are_those_of_scikit_learn():
     features, labels = blobs(spread=2)
     classifier = fit_probe([features], np.arange(len(labels)), labels, 3, SETTINGS)
     standardized = ((features - features.mean(0)) / features.std(0)).clip(-4, 4)
-    ridge = KernelRidge(alpha=0.01, kernel="rbf", gamma=0.1 / 6).fit(standardized, 2 * np.eye(3)[labels] - 1)
+    targets = CERTAIN * (2 * np.eye(3)[labels] - 1)
+    ridge = KernelRidge(alpha=0.01, kernel="rbf", gamma=0.1 / 6).fit(standardized, targets)
     with torch.no_grad():
         logits = classifier(torch.from_numpy(features)).numpy()
-    np.testing.assert_allclose(logits, ridge.predict(standardized), atol=2e-4)
+    np.testing.assert_allclose(logits, ridge.predict(standardized), atol=1e-3)
 
 
 def test_a_rare_class_counts_as_much_as_a_frequent_one():

@@ -306,7 +306,7 @@ def test_any_classes_and_arms_without_tissue(without_tissue, tmp_path):
     assert "Pictures" not in {section.title for section in report.sections}
     assert "Is the residual encoder better than base?" in report.answer
     table = pd.read_csv(tmp_path / "out/tables.csv", keep_default_na=False)
-    assert len(table[table["table"] == "f1"]) == 6 * (len(EIGHT) - 1)  # six arms; one class has no test images
+    assert len(table[table["table"] == "f1"]) == 10 * (len(EIGHT) - 1)  # ten arms; one class has no test images
     assert "NA" in set(table["column"])
     assert not table.duplicated(["table", "row", "column"]).any()
 

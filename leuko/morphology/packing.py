@@ -110,7 +110,9 @@ def _measure_file(file: Path, *, depths: Scales, scale: Scale, side: int) -> Cel
 def _locate_nuclei(tile: Tile) -> list[Located]:
     """Draw nuclei of a tissue image."""
     file, depths, most, seed = tile
-    return [located for _, located in draw_nuclei(find_nuclei(_pixels(file, depths)), most, np.random.default_rng(seed))]
+    return [
+        located for _, located in draw_nuclei(find_nuclei(_pixels(file, depths)), most, np.random.default_rng(seed))
+    ]
 
 
 def _measure_tile(tile: Tile, *, scale: Scale, side: int) -> list[Cell]:

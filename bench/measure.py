@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
+from types import MappingProxyType
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 Work = Callable[[], None]
 
@@ -19,10 +22,12 @@ class Contender(NamedTuple):
     Attributes:
         prepare: a function of a module; makes the work, in the contender's own process, untimed.
         arguments: of `prepare`.
+        environment: further variables of that process.
     """
 
     prepare: Callable[..., Work]
     arguments: tuple[Any, ...] = ()
+    environment: Mapping[str, str] = MappingProxyType({})
 
 
 def race(contenders: Mapping[str, Contender], rounds: int) -> dict[str, list[float]]:
@@ -42,7 +47,9 @@ def race(contenders: Mapping[str, Contender], rounds: int) -> dict[str, list[flo
     pipes: dict[str, Connection] = {}
     for name, contender in contenders.items():
         pipes[name], theirs = context.Pipe()
-        context.Process(target=_take_turns, args=(theirs, contender), daemon=True).start()
+        process = context.Process(target=_take_turns, args=(theirs, contender[:2]), daemon=True)
+        with patch.dict(os.environ, contender.environment):
+            process.start()
         theirs.close()  # so that reading here ends when the process dies
         pipes[name].recv()
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
@@ -55,8 +62,9 @@ def race(contenders: Mapping[str, Contender], rounds: int) -> dict[str, list[flo
     return seconds
 
 
-def _take_turns(pipe: Connection, contender: Contender) -> None:
-    work = contender.prepare(*contender.arguments)
+def _take_turns(pipe: Connection, preparation: tuple[Callable[..., Work], tuple[Any, ...]]) -> None:
+    prepare, arguments = preparation
+    work = prepare(*arguments)
     work()
     pipe.send("ready")
     while pipe.recv():

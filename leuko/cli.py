@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from leuko.core.errors import run
-from leuko.core.processor import choose_instructions
+from leuko.core.processor import configure_libraries
 
 COMMANDS = {
     "check": "report all that is wrong with a folder of images",
@@ -24,7 +24,7 @@ COMMANDS = {
 
 def main() -> None:
     """Run the subcommand that the command line names."""
-    choose_instructions()
+    configure_libraries()
     run(lambda: _run_command(sys.argv[1:]))
 
 

@@ -1,5 +1,5 @@
 """One module per pipeline stage: read the parameters, call the library, write the declared outputs."""
 
-from leuko.core.processor import choose_instructions
+from leuko.core.processor import configure_libraries
 
-choose_instructions()
+configure_libraries()

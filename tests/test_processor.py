@@ -1,4 +1,4 @@
-"""Which instructions the numerical libraries use."""
+"""Which instructions the numerical libraries use, and how their threads wait."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from leuko.core.processor import PORTABLE, choose_instructions
+from leuko.core.processor import PORTABLE, configure_libraries
 from tests.conftest import REPOSITORY, write_settings
 
 LOOK = """
@@ -45,5 +45,15 @@ def test_settings_that_cannot_be_read_are_left_to_those_who_check_them(tmp_path,
         monkeypatch.delenv(name, raising=False)
     if content is not None:
         (tmp_path / "params.yaml").write_text(content)
-    choose_instructions(tmp_path / "params.yaml")
+    configure_libraries(tmp_path / "params.yaml")
     assert not PORTABLE.keys() & os.environ.keys()
+
+
+@pytest.mark.parametrize(
+    ("set_by_user", "expected"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "5"}, "5"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_threads_wait_briefly_unless_the_user_wants_it_otherwise(tmp_path, monkeypatch, set_by_user, expected):
+    monkeypatch.setattr(os, "environ", dict(set_by_user))
+    configure_libraries(tmp_path / "missing.yaml")
+    assert os.environ.get("GOMP_SPINCOUNT") == expected

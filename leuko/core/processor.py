@@ -1,4 +1,4 @@
-"""Which of a processor's instructions the numerical libraries may use.
+"""Which of a processor's instructions the numerical libraries may use, and how their threads wait for each other.
 
 This module is imported before any of them, as some choose when they are imported; so it imports none itself.
 """
@@ -20,16 +20,24 @@ PORTABLE = {
 }
 """What keeps each library to AVX2, which x86-64 processors of all makes have had since about 2015."""
 
+SPIN_COUNT = "1000"
+"""How often a thread of GNU OpenMP, which PyTorch computes with, looks whether the others are done before it sleeps.
 
-def choose_instructions(settings: Path = Path("params.yaml")) -> None:
-    """Set this process's environment as `compute.processor` says; what the user has set there stays.
+By default it looks 300,000 times, to start again without delay. Beside another busy process that keeps a core from the
+very thread that is waited for; what is computed does not depend on it."""
 
-    With other instructions the same sum is added in another order, and its last bit differs. Settings that cannot be
-    read are left to be reported where they are checked.
+
+def configure_libraries(settings: Path = Path("params.yaml")) -> None:
+    """Set this process's environment for the numerical libraries; what the user has set there stays.
+
+    Their instructions are those that `compute.processor` asks for: with others the same sum is added in another order,
+    and its last bit differs. Settings that cannot be read are left to be reported where they are checked.
 
     Args:
         settings: the file of settings.
     """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     try:
         content: Any = yaml.safe_load(settings.read_text(encoding="utf-8"))
         processor = content["compute"]["processor"]

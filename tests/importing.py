@@ -17,6 +17,8 @@ CHECKS = {
     "prcc_test_fraction": 0.1,
     "min_side": 16,
     "max_value": "auto",
+    "mask": "auto",
+    "mask_name": "{stem}",
     "subsets": "folders",
     "subset_seed": 0,
     "duplicates": "warn",

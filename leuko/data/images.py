@@ -140,6 +140,15 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
 
 
+def lay_upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """The same of an array of shape (height, width, ...), as a view."""
+    if orientation >= 5:
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    return array[:, ::-1] if orientation in (2, 3, 6, 7) else array
+
+
 def _colours(image: Image.Image, profile: bytes) -> tuple[Image.Image, str, bool]:
     """Bring an image with eight bits per sample to sRGB.
 

@@ -32,6 +32,8 @@ PRCC_FOLDER = "pRCC"
 SUBSET_FOLDERS = tuple(f"WBC_{subset}" for subset in SUBSETS)
 WBC_TEST_FOLDER = "WBC_test"
 
+STEM = "{stem}"
+"""What stands for an image's name in the pattern of its mask's."""
 CLUTTER = ("thumbs.db", "desktop.ini")
 MAX_LINES = 30
 """A longer report ends with its kinds and counts once more, as its beginning has left the screen by then."""
@@ -232,22 +234,23 @@ Named = dict[tuple[str, str], Path]
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of a set, and further names that its folders may have for them."""
+    """The classes of a set, further names that its folders may have for them, and how its masks are named."""
 
     labels: Sequence[str]
     synonyms: Mapping[str, str] = field(default_factory=dict)
+    mask_name: str = STEM
 
 
-TISSUE = Classes(TISSUE_CLASSES)
-
-
-def discover(root: Path, classes: Sequence[str], synonyms: Mapping[str, str]) -> tuple[list[ImageFile], Problems]:
+def discover(
+    root: Path, classes: Sequence[str], synonyms: Mapping[str, str], mask_name: str = STEM
+) -> tuple[list[ImageFile], Problems]:
     """Find all images of a data root and note what is missing or out of place; no image is opened.
 
     Args:
         root: a folder in the course layout.
         classes: of the blood cells.
         synonyms: further names of class folders, each with the class that it stands for.
+        mask_name: how masks are named after their image's `{stem}`, beside those of the same name.
 
     Returns:
         The images in a fixed order, and the problems found.
@@ -259,9 +262,10 @@ def discover(root: Path, classes: Sequence[str], synonyms: Mapping[str, str]) ->
         raise LeukoError(f"data_root: {root} is not a folder; set data_root to a folder in the course layout")
     tree = Tree(root, Problems())
     _note_strangers(tree, Path(), (*SUBSET_FOLDERS, WBC_TEST_FOLDER, CAM16_FOLDER, PRCC_FOLDER))
-    blood = Classes(classes, synonyms)
+    blood = Classes(classes, synonyms, mask_name)
+    tissue = Classes(TISSUE_CLASSES, mask_name=mask_name)
     wbc = [*_wbc_train(tree, blood), *_wbc_held_out(tree, blood)]
-    cam16 = [image for part in ("train", "val", "test") for image in _cam16(tree, part)]
+    cam16 = [image for part in ("train", "val", "test") for image in _cam16(tree, part, tissue)]
     prcc = [ImageFile("prcc", "", "", path) for path in _prcc(tree)]
     return [*wbc, *cam16, *prcc], tree.problems
 
@@ -314,13 +318,13 @@ def _wbc_held_out(tree: Tree, blood: Classes) -> Iterator[ImageFile]:
             yield ImageFile("wbc", part, label, path)
 
 
-def _cam16(tree: Tree, part: str) -> Iterator[ImageFile]:
+def _cam16(tree: Tree, part: str, tissue: Classes) -> Iterator[ImageFile]:
     """The CAM16 images of one part, if there is such a set; of the masks, those of the training part are used."""
     if not tree.has_folder(Path(CAM16_FOLDER)):
         return
     folder = Path(CAM16_FOLDER) / part
-    images = _by_class(tree, folder / "data", TISSUE, every_class=True)
-    masks = _masks(tree, folder, TISSUE, images)
+    images = _by_class(tree, folder / "data", tissue, every_class=True)
+    masks = _masks(tree, folder, tissue, images)
     for key, path in images.items():
         yield ImageFile("cam16", part, key[0], path, masks.get(key) if part == "train" else None)
 
@@ -342,10 +346,33 @@ def _masks(tree: Tree, folder: Path, classes: Classes, images: Named) -> Named:
         _note_strangers(tree, folder, ("data", "mask"))
     if not tree.has_folder(folder / "mask"):
         return {}
-    masks = _by_class(tree, folder / "mask", classes)
-    for key in masks.keys() - images.keys():
-        tree.problems.add("Masks without an image of the same name and class; rename or remove them", masks[key])
+    files = _by_class(tree, folder / "mask", classes)
+    prefix, suffix = classes.mask_name.split(STEM)
+    masks: Named = {}
+    strays: Named = {}
+    for (label, name), path in files.items():
+        stem = name.removeprefix(prefix).removesuffix(suffix) if name.startswith(prefix) else name
+        key = next((key for key in ((label, name), (label, stem)) if key in images), None)
+        if key is None:
+            strays[(label, name)] = path
+        elif key in masks:
+            tree.problems.add("Images with several masks; remove all but one", path)
+        else:
+            masks[key] = path
+    for key, path in strays.items():
+        if pattern := _pattern(key, images):
+            kind = f"Masks named otherwise than their image; set ingest.mask_name to '{pattern}', or rename them"
+            tree.problems.add(kind, path)
+        else:
+            tree.problems.add("Masks without an image of the same name and class; rename or remove them", path)
     return masks
+
+
+def _pattern(mask: tuple[str, str], images: Named) -> str:
+    """How a mask's name is made from an image's of its class, if it holds one; empty otherwise."""
+    label, name = mask
+    held = [stem for of_class, stem in images if of_class == label and stem in name]
+    return name.replace(max(held, key=len), STEM, 1) if held else ""
 
 
 def _by_class(tree: Tree, folder: Path, classes: Classes, *, every_class: bool = False) -> Named:

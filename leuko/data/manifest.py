@@ -9,6 +9,7 @@
 | mask | its mask, relative to the data root; empty if there is none |
 | subset | the smallest WBC training subset (1, 10, 50, 100) that it belongs to; 0 where subsets do not apply |
 | mask_subset | the same for its mask |
+| mask_rule | which values of the mask are kept, and how it lies, as `MaskRule` writes it; empty without a mask |
 | width, height | in pixels, upright |
 | sha256 | of the image file |
 | scale | format and type of the samples, and which values are black and white, if the file does not declare it |
@@ -18,25 +19,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from leuko.core.classes import SETS, SUBSETS
-from leuko.core.parallel import map_images
 from leuko.data.duplicates import FINDINGS, as_pixels, find_duplicates, in_words
 from leuko.data.groups import read_groups
-from leuko.data.images import Probe, UnreadableImageError, probe_image
 from leuko.data.layout import ImageFile, Problems, discover, subset_folders
-from leuko.data.mask_reading import MaskProbe, probe_mask
+from leuko.data.mask_checks import judge_masks
+from leuko.data.mask_meaning import Setting
 from leuko.data.parts import divide_held_out, divide_prcc, draw_subsets
+from leuko.data.probing import probe_all
 from leuko.data.scale import settle
-
-MAX_ELONGATION = 5
 
 COLUMNS = {
     "set": "str",
@@ -46,6 +44,7 @@ COLUMNS = {
     "mask": "str",
     "subset": "int64",
     "mask_subset": "int64",
+    "mask_rule": "str",
     "width": "int64",
     "height": "int64",
     "sha256": "str",
@@ -53,8 +52,6 @@ COLUMNS = {
     "source": "str",
     "group": "str",
 }
-
-Found = TypeVar("Found", Probe, MaskProbe)
 
 
 def read_manifest(path: Path) -> pd.DataFrame:
@@ -70,11 +67,15 @@ class Survey:
         manifest: the images that can be used; a run may use it only if there are no problems.
         duplicates: the pictures that occur more than once, as `leuko.data.duplicates` describes them.
         problems: all that is wrong.
+        warnings: all that only seems wrong.
+        notes: how images and masks are read, in sentences.
     """
 
     manifest: pd.DataFrame
     duplicates: pd.DataFrame
     problems: Problems
+    warnings: Problems
+    notes: list[str]
 
 
 def survey_data(
@@ -88,6 +89,8 @@ def survey_data(
     prcc_test_fraction: float,
     min_side: int,
     max_value: float | str,
+    mask: Setting,
+    mask_name: str,
     subsets: str,
     subset_seed: int,
     duplicates: str,
@@ -111,6 +114,8 @@ def survey_data(
         min_side: smaller images, in pixels, are refused.
         max_value: what is white in images of more than eight bits per sample that do not declare it; with `auto` it is
             the full scale of the smallest usual depth that holds the largest value of all images of a set.
+        mask: what of the masks' values is kept, as `leuko.data.mask_meaning.settle_rule` takes it.
+        mask_name: how masks are named after their image's `{stem}`, beside those of the same name.
         subsets: `folders` follows the data root's subset folders, if it has any; `drawn` does not.
         subset_seed: draws other subsets, and nothing else; it counts only where they are drawn.
         duplicates: of pictures in several parts or under several classes, `warn` does nothing, `drop` takes them out
@@ -123,8 +128,8 @@ def survey_data(
     Raises:
         LeukoError: if the data root is not a folder.
     """
-    images, problems = discover(root, classes, synonyms)
-    probes = _probe_all(root, images, min_side, problems)
+    images, problems = discover(root, classes, synonyms, mask_name)
+    probes, masks = probe_all(root, images, min_side, problems)
     groups = read_groups(root, group, [image.path.as_posix() for image in images], problems)
     parts = {image.path: image.part for image in images}
     rng = np.random.default_rng([seed, 0])
@@ -146,6 +151,8 @@ def survey_data(
         )
         for name in SETS
     }
+    warnings = Problems()
+    read_as = judge_masks(images, probes, masks, scales, mask, problems, warnings)
     rows = [
         (
             image.set,
@@ -155,6 +162,7 @@ def survey_data(
             image.mask.as_posix() if image.mask else "",
             image.subset,
             image.mask_subset,
+            str(read_as.rules.get(image.mask, "")) if image.mask else "",
             probes[image.path].width,
             probes[image.path].height,
             probes[image.path].sha256,
@@ -174,82 +182,7 @@ def survey_data(
     if not follow_folders:
         left = draw_subsets(left, classes, np.random.default_rng([seed, 2, subset_seed]))
     _note_losses(manifest, left, problems)
-    return Survey(left, twice, problems)
-
-
-def _probe_all(root: Path, images: Sequence[ImageFile], min_side: int, problems: Problems) -> dict[Path, Probe]:
-    """Open every image, mask and subset copy; note all that cannot be used or do not fit together.
-
-    Returns:
-        What the images are, without those that cannot be read.
-    """
-    pictures = [path for image in images for path in (image.path, *image.copies)]
-    masks = [path for image in images if image.mask for path in (image.mask, *image.mask_copies)]
-    probes = _probe(probe_image, root, pictures, "checking images", problems)
-    mask_probes = _probe(probe_mask, root, masks, "checking masks", problems)
-    for image in images:
-        if image.path in probes:
-            _check_image(image, probes, min_side, problems)
-            if image.mask in mask_probes:
-                _check_mask(image, mask_probes, probes[image.path], problems)
-    return {image.path: probes[image.path] for image in images if image.path in probes}
-
-
-def _probe(
-    probe: Callable[[Path], Found], root: Path, paths: Sequence[Path], title: str, problems: Problems
-) -> dict[Path, Found]:
-    """Probe files; note those that cannot be read."""
-
-    def attempt(path: Path) -> Found | str:
-        try:
-            return probe(root / path)
-        except UnreadableImageError as error:
-            return str(error)
-
-    found = {}
-    for path, result in zip(paths, map_images(attempt, paths, title), strict=True):
-        if isinstance(result, str):
-            problems.add("Images that cannot be read; replace or remove them", f"{path.as_posix()}: {result}")
-        else:
-            found[path] = result
-    return found
-
-
-def _check_image(image: ImageFile, probes: Mapping[Path, Probe], min_side: int, problems: Problems) -> None:
-    """Note an image of unusable size, and subset copies that differ from it."""
-    whole = probes[image.path]
-    shorter, longer = sorted((whole.width, whole.height))
-    described = f"{image.path.as_posix()}: {whole.width} x {whole.height}"
-    if shorter < min_side:
-        kind = f"Images with a side below {min_side} pixels (ingest.min_side); replace or remove them"
-        problems.add(kind, described)
-    if longer > MAX_ELONGATION * shorter:
-        kind = f"Images more than {MAX_ELONGATION} times as long as wide, which a square distorts; cut or remove them"
-        problems.add(kind, described)
-    for copy in image.copies:
-        if copy in probes and probes[copy].sha256 != whole.sha256:
-            problems.add("Images of a subset that differ from WBC_100's of the same name; make them equal", copy)
-
-
-def _check_mask(image: ImageFile, masks: Mapping[Path, MaskProbe], whole: Probe, problems: Problems) -> None:
-    """Note a mask that does not fit its image or says nothing, and subset copies that differ from it.
-
-    A CAM16 mask shows the tumor, so that of a normal region is empty and that of a tumor region may be full.
-    """
-    assert image.mask
-    mask = masks[image.mask]
-    if (mask.width, mask.height) != (whole.width, whole.height):
-        problems.add(
-            "Masks of another size than their image; make them equal",
-            f"{image.mask.as_posix()}: {mask.width} x {mask.height}, its image {whole.width} x {whole.height}",
-        )
-    if mask.kept == 0 and image.label != "normal":
-        problems.add("Masks that are empty (all black), so that nothing is left; redraw or remove them", image.mask)
-    if mask.kept == 1 and image.set == "wbc":
-        problems.add("Masks that are full (all white), so that nothing is hidden; redraw or remove them", image.mask)
-    for copy in image.mask_copies:
-        if copy in masks and masks[copy].sha256 != mask.sha256:
-            problems.add("Masks of a subset that differ from the largest's of the same name; make them equal", copy)
+    return Survey(left, twice, problems, warnings, read_as.notes)
 
 
 def _note_losses(before: pd.DataFrame, after: pd.DataFrame, problems: Problems) -> None:

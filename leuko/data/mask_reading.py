@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from leuko.data.decode import Decoded, decode
-from leuko.data.images import UPRIGHT, read_bytes
+from leuko.data.images import lay_upright, read_bytes
 from leuko.data.scale import full_value
 
 LOSSY = ("JPEG", "WEBP")
@@ -25,9 +23,10 @@ TRANSPARENT = -1
 """What stands for transparency among a mask's values."""
 GREY = 12
 """How far red, green and blue of a grey may lie apart."""
+COLOURS = 256
+"""A picture of more colours is no map of classes by colours."""
 FLAT = 0.25
 """The least share of the values between the extremes that lies in even patches, where values are labels."""
-
 SPREAD = 0.4
 """Labels have a smaller share of what is not ground in the upper quarter of their range."""
 
@@ -50,6 +49,10 @@ class MaskRule:
     threshold: int = MIDDLE
     values: tuple[int, ...] = ()
     orientation: int = 1
+
+    def lies(self, mask: RawMask) -> int:
+        """How a mask lies, as EXIF has it: as its own file says, else as the rule does."""
+        return mask.orientation if mask.orientation != 1 else self.orientation
 
     def __str__(self) -> str:
         """As the manifest has it."""
@@ -79,33 +82,41 @@ class RawMask:
         has_alpha: whether some of it is transparent.
     """
 
-    levels: NDArray[np.int64]
+    levels: NDArray[np.int32]
     is_discrete: bool
     orientation: int
     has_alpha: bool
 
-    def kept(self, rule: MaskRule) -> NDArray[np.bool_]:
-        """Where a rule says that it is cell, as the mask lies in its file: shape (height, width)."""
-        levels, is_opaque = self.levels, self.levels != TRANSPARENT
-        ground = levels == (rule.values or (0,))[0] if self.is_discrete else levels < rule.threshold
-        half = MIDDLE if levels.max(initial=0) <= 255 else 2**15
-        kept: NDArray[np.bool_] = {
-            "nonzero": ~ground,
-            "zero": ground,
-            "bright": levels >= half,
-            "dark": levels < half,
-            "alpha": is_opaque,
-            "value": self._is_one_of(rule.values),
-        }[rule.kind]
-        return np.asarray(kept & is_opaque)
 
-    def _is_one_of(self, values: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Where it has one of some values, or a shade nearest to one of them among black, white and these."""
-        if self.is_discrete:
-            return np.asarray(np.isin(self.levels, values))
-        shades = np.array(sorted({0, 255, *values}))
-        nearest = shades[np.abs(self.levels[..., None] - shades).argmin(axis=-1)]
-        return np.asarray(np.isin(nearest, values))
+def kept(levels: NDArray[np.int32], rule: MaskRule, *, is_discrete: bool) -> NDArray[np.bool_]:
+    """Which values of a mask are cell.
+
+    Args:
+        levels: of any shape, as `RawMask` has them.
+        rule: what is cell.
+        is_discrete: as `RawMask` has it.
+
+    Returns:
+        Of the same shape.
+    """
+    if rule.kind == "value":
+        cell = np.isin(levels if is_discrete else _nearest(levels, rule.values), rule.values)
+    elif rule.kind == "alpha":
+        cell = np.ones(levels.shape, bool)
+    elif rule.kind in ("bright", "dark"):
+        largest = levels.max(initial=0)
+        cell = (levels >= (MIDDLE if largest <= 255 else largest / 2)) == (rule.kind == "bright")
+    elif is_discrete:
+        cell = (levels != (rule.values or (0,))[0]) == (rule.kind == "nonzero")
+    else:
+        cell = (levels >= rule.threshold) == (rule.kind == "nonzero")
+    return np.asarray(cell & (levels != TRANSPARENT))
+
+
+def _nearest(levels: NDArray[np.int32], values: tuple[int, ...]) -> NDArray[np.int64]:
+    """For shades, the nearest one among black, white and some values."""
+    shades = np.array(sorted({0, 255, *values}))
+    return np.asarray(shades[np.abs(levels[..., None] - shades).argmin(axis=-1)])
 
 
 def decode_mask(content: bytes) -> RawMask:
@@ -127,31 +138,30 @@ def decode_mask(content: bytes) -> RawMask:
     return RawMask(levels, is_discrete, decoded.orientation, has_alpha)
 
 
-def _levels_and_alpha(decoded: Decoded) -> tuple[NDArray[np.int64], NDArray[np.uint8] | None]:
+def _levels_and_alpha(decoded: Decoded) -> tuple[NDArray[np.int32], NDArray[np.uint8] | None]:
     """A mask's values as integers, and its transparency, of 0 to 255, if it has any."""
     if decoded.values is not None:
         return _deep_levels(decoded)
     image, alpha = decoded.image, None
     assert image is not None
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
-        image = image.convert("RGBA").convert("RGB")
-    if image.mode == "P":
-        colours = np.asarray(image.convert("RGB")).astype(np.int64)
-        if _is_grey(colours):
-            return colours.max(axis=2), alpha
-        return np.asarray(image).astype(np.int64), alpha
+        layered = image.convert("RGBA")
+        alpha = np.asarray(layered.getchannel("A"))
+        image = image if image.mode == "P" else layered.convert("RGB")
     if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L")).astype(np.int64), alpha
-    colours = np.asarray(image.convert("RGB")).astype(np.int64)
-    if decoded.depth.format not in LOSSY and not _is_grey(colours):
-        codes = colours @ np.array([65536, 256, 1])
-        if len(np.unique(codes)) <= 256:
-            return codes, alpha
-    return colours.max(axis=2), alpha
+        return np.asarray(image.convert("L")).astype(np.int32), alpha
+    colours = np.asarray(image.convert("RGB"))
+    brightest = colours.max(axis=2)
+    is_grey = (brightest - colours.min(axis=2)).max() <= GREY
+    if decoded.depth.format in LOSSY or (is_grey and (image.mode != "P" or brightest.min() < brightest.max())):
+        return brightest.astype(np.int32), alpha
+    if image.mode == "P":
+        return np.asarray(image).astype(np.int32), alpha
+    codes = colours.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+    return (codes if len(np.unique(codes)) <= COLOURS else brightest.astype(np.int32)), alpha
 
 
-def _deep_levels(decoded: Decoded) -> tuple[NDArray[np.int64], NDArray[np.uint8] | None]:
+def _deep_levels(decoded: Decoded) -> tuple[NDArray[np.int32], NDArray[np.uint8] | None]:
     """The same of a file with more than eight bits per sample: labels as they are, other floats as shades."""
     values: Any = decoded.values
     alpha = None
@@ -161,15 +171,10 @@ def _deep_levels(decoded: Decoded) -> tuple[NDArray[np.int64], NDArray[np.uint8]
     levels = np.nan_to_num(values.max(axis=2), posinf=0, neginf=0)
     if levels.dtype.kind == "f" and (levels != np.rint(levels)).any():
         levels = levels / full_value(float(levels.max()), decoded.depth.sample) * 255
-    return np.maximum(np.rint(levels), 0).astype(np.int64), alpha
+    return np.clip(np.rint(levels), 0, 2**31 - 1).astype(np.int32), alpha
 
 
-def _is_grey(colours: NDArray[np.int64]) -> bool:
-    """Whether an image of shape (height, width, 3) has no colours."""
-    return bool((colours.max(axis=2) - colours.min(axis=2)).max() <= GREY)
-
-
-def _is_discrete(levels: NDArray[np.int64]) -> bool:
+def _is_discrete(levels: NDArray[np.int32]) -> bool:
     """Whether values are labels rather than shades, of which blurred edges and noise make many.
 
     Labels lie in even patches or spread over their range, while nearly all of a blurred shape has its greatest shade.
@@ -198,38 +203,5 @@ def read_mask(path: Path, rule: MaskRule) -> NDArray[np.bool_]:
     Raises:
         UnreadableImageError: if it cannot be used.
     """
-    return _upright(decode_mask(read_bytes(path)), rule)
-
-
-def _upright(mask: RawMask, rule: MaskRule) -> NDArray[np.bool_]:
-    """Where a mask keeps the image, upright: shape (height, width)."""
-    kept = mask.kept(rule)
-    orientation = mask.orientation if mask.orientation != 1 else rule.orientation
-    return np.asarray(Image.fromarray(kept).transpose(UPRIGHT[orientation])) if orientation in UPRIGHT else kept
-
-
-@dataclass(frozen=True)
-class MaskProbe:
-    """What ingest needs to know of a mask: sides in pixels, SHA-256, and the share of the image that it keeps."""
-
-    width: int
-    height: int
-    sha256: str
-    kept: float
-
-
-def probe_mask(path: Path) -> MaskProbe:
-    """Read and describe a mask.
-
-    Args:
-        path: the file.
-
-    Returns:
-        Its description.
-
-    Raises:
-        UnreadableImageError: if it cannot be used.
-    """
-    content = read_bytes(path)
-    kept = _upright(decode_mask(content), MaskRule())
-    return MaskProbe(kept.shape[1], kept.shape[0], hashlib.sha256(content).hexdigest(), float(kept.mean()))
+    mask = decode_mask(read_bytes(path))
+    return np.ascontiguousarray(lay_upright(kept(mask.levels, rule, is_discrete=mask.is_discrete), rule.lies(mask)))

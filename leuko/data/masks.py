@@ -56,20 +56,25 @@ def plan_masks(manifest: pd.DataFrame, root: Path, cam16: str, seed: int) -> pd.
     masked = masked[(masked["set"] == "wbc") | masked["class"].isin(labels)].reset_index(drop=True)
     normal = masked["class"] == "normal"  # other empty masks have been refused by ingest
 
-    def keeps_something(path: str) -> bool:
-        return bool(read_mask(root / path, MaskRule()).any())
+    def keeps_something(row: pd.Series) -> bool:
+        return bool(_mask_of(row, root).any())
 
-    keeps = map_images(keeps_something, list(masked["mask"][normal]), "reading masks")
+    keeps = map_images(keeps_something, [row for _, row in masked[normal].iterrows()], "reading masks")
     masked["kept"] = True
     masked.loc[normal, "kept"] = np.array(keeps, dtype=bool)
 
-    lenders = masked[(masked["class"] == "tumor") & masked["kept"]]["mask"].to_numpy()
+    lenders = masked[(masked["class"] == "tumor") & masked["kept"]][["mask", "mask_rule"]].to_numpy()
     borrows = normal & ~masked["kept"]
     if len(lenders):
         draws = np.random.default_rng([seed, 0]).permutation(np.arange(borrows.sum()) % len(lenders))
-        masked.loc[borrows, "mask"] = lenders[draws]
+        masked.loc[borrows, ["mask", "mask_rule"]] = lenders[draws]
         masked.loc[borrows, "kept"] = True
     return masked[masked["kept"]].drop(columns="kept").reset_index(drop=True)
+
+
+def _mask_of(row: pd.Series, root: Path) -> NDArray[np.bool_]:
+    """The mask of a row of the manifest."""
+    return read_mask(root / row["mask"], MaskRule.parse(row["mask_rule"]))
 
 
 def write_masked(plan: pd.DataFrame, root: Path, folder: Path, fill: Sequence[int]) -> pd.DataFrame:
@@ -87,7 +92,7 @@ def write_masked(plan: pd.DataFrame, root: Path, folder: Path, fill: Sequence[in
 
     def write(row: pd.Series) -> tuple[str, str]:
         image = read_rgb(root / row["path"], from_column([row["scale"]]))
-        mask = read_mask(root / row["mask"], MaskRule())
+        mask = _mask_of(row, root)
         if mask.shape[::-1] != image.size:  # only a borrowed mask can differ in size
             mask = np.asarray(Image.fromarray(mask).resize(image.size, Image.Resampling.NEAREST))
         content = io.BytesIO()
@@ -103,6 +108,7 @@ def write_masked(plan: pd.DataFrame, root: Path, folder: Path, fill: Sequence[in
         path=[path for path, _ in written],
         sha256=[sha256 for _, sha256 in written],
         mask="",
+        mask_rule="",
         scale="",
         subset=plan["mask_subset"],
         mask_subset=0,
@@ -126,7 +132,7 @@ def masked_examples(path: Path, plan: pd.DataFrame, copies: pd.DataFrame, root: 
             f"{row['class']}",
             [
                 ("image", np.asarray(read_rgb(root / row["path"], from_column([row["scale"]])))),
-                ("mask", read_mask(root / row["mask"], MaskRule())),
+                ("mask", _mask_of(row, root)),
                 ("masked", np.asarray(read_rgb(folder / row["copy"]))),
             ],
         )

@@ -159,6 +159,8 @@ def check(folder: Path, plan: Plan) -> Survey:
         prcc_test_fraction=0.1,
         min_side=MIN_SIDE,
         max_value="auto",
+        mask="auto",
+        mask_name="{stem}",
         subsets="drawn",
         subset_seed=0,
         duplicates="warn",

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from leuko.core.params.group import Fraction, Group, PositiveInt, Seed
 from leuko.core.params.grouping import Rule
+
+
+def _is_a_pattern(name: str) -> str:
+    if name.count("{stem}") != 1 or set(name.replace("{stem}", "")) & set("{}/\\"):
+        raise ValueError("input should hold {stem} once, for the image's name, such as '{stem}_mask'")
+    return name
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, int) else value
+
+
+class MaskValues(Group):
+    """What of a mask's values is kept, one by one."""
+
+    value: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_as_list), Field(min_length=1)]
 
 
 class Ingest(Group):
@@ -16,8 +32,9 @@ class Ingest(Group):
     The WBC subsets of 1, 10 and 50 % are those of the data root's `folders`, if it has any; otherwise, or if `subsets`
     is `drawn`, they are drawn. Another `subset_seed` draws others and changes nothing else. `duplicates` decides about
     pictures in several parts or under several classes. `max_value` is what is white in images of more than eight bits
-    per sample whose files do not say it. `group` tells which patient, smear, slide or day an image is of: `none`, a
-    preset, a table or a pattern; the data root's `groups.csv` counts in any case.
+    per sample whose files do not say it; `mask` is what of the masks' values is kept, `auto` for what all of them tell;
+    `mask_name` says how masks are named after their image's `{stem}`, if not alike. `group` tells which patient, smear,
+    slide or day an image is of: `none`, a preset, a table or a pattern; the data root's `groups.csv` counts in any case.
     """
 
     seed: Seed
@@ -26,6 +43,8 @@ class Ingest(Group):
     prcc_test_fraction: Fraction
     min_side: PositiveInt
     max_value: Annotated[float, Field(gt=0)] | Literal["auto"]
+    mask: Literal["auto", "nonzero", "bright", "dark", "alpha"] | MaskValues
+    mask_name: Annotated[str, AfterValidator(_is_a_pattern)]
     subsets: Literal["folders", "drawn"]
     subset_seed: Seed
     duplicates: Literal["warn", "drop", "fail"]

@@ -1,0 +1,175 @@
+"""Checking masks beside their images: which rule reads them, how they lie, and which are not what they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from leuko.core.classes import SETS
+from leuko.data.images import Pixels, Probe
+from leuko.data.layout import ImageFile, Problems
+from leuko.data.mask_meaning import MaskProbe, Setting, relation, settle_rule
+from leuko.data.mask_reading import QUARTER, TRANSPARENT, MaskRule
+from leuko.data.scale import Scales
+
+CLEAR = 0.2
+"""The least correlation of cell and darkness that says anything; of expert-drawn masks none had less than 0.6."""
+CLOSER = 0.1
+"""By how much the one way to lay a square mask must fit better than the other."""
+NAMED = 8
+
+EMPTY = "Masks in which nothing is kept, so that nothing is left; redraw or remove them, or set ingest.mask"
+FULL = "Masks in which all is kept, so that nothing is hidden; redraw or remove them, or set ingest.mask"
+SWAPPED = "Masks whose ground and cell are swapped beside the others; invert or remove them"
+COPIES = "Masks that are copies of a picture rather than masks; redraw or remove them"
+LINES = "Masks that are outlines or lines, within which nothing is kept; fill or remove them"
+UNRELATED = "Masks that have little to do with the dark object of their image; compare the two, redraw or remove them"
+
+
+@dataclass
+class Masks:
+    """What masks mean.
+
+    Attributes:
+        rules: how each is read, by its path.
+        notes: what was decided, in sentences.
+    """
+
+    rules: dict[Path, MaskRule] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def judge_masks(
+    images: Sequence[ImageFile],
+    probes: Mapping[Path, Probe],
+    masks: Mapping[Path, MaskProbe],
+    scales: Mapping[str, Scales],
+    setting: Setting,
+    problems: Problems,
+    warnings: Problems,
+) -> Masks:
+    """Settle how the masks of each set are read, and note those that do not fit their image or say nothing.
+
+    A CAM16 mask shows the tumor, so that of a normal region is empty and that of a tumor region may be full.
+
+    Args:
+        images: those that can be read.
+        probes: what they are.
+        masks: what their masks are, without those that cannot be read.
+        scales: of the images, by their set.
+        setting: as `settle_rule` takes it.
+        problems: where to note what makes a mask unusable.
+        warnings: where to note what only seems wrong.
+    """
+    found = Masks()
+    for name in SETS:
+        members = [image for image in images if image.set == name and image.mask in masks]
+        if not members:
+            continue
+        of_set = [masks[image.mask] for image in members if image.mask]
+        if name == "wbc":
+            voters = [mask for mask in of_set if len(mask.values) > 1]
+        else:
+            voters = [masks[image.mask] for image in members if image.mask and image.label == "normal"]
+        rule = settle_rule(of_set, setting, voters)
+        found.notes.append(_in_words(name, of_set, rule, setting))
+        followers = 0
+        relations: dict[Path, float] = {}
+        for image in members:
+            assert image.mask
+            probe, mask = probes[image.path], masks[image.mask]
+            picture = probe.thumbnail(probe.depth.scale(scales[name]))
+            lying = replace(rule, orientation=_orientation(mask, rule, probe, picture))
+            followers += lying.orientation != 1
+            found.rules[image.mask] = lying
+            if _fits(image, mask, lying, probe, problems):
+                _check_looks(image, mask, lying, picture, warnings)
+                if name == "wbc" and not mask.is_line(lying):
+                    relations[image.mask] = relation(mask, lying, picture, probe.orientation)
+        if followers:
+            found.notes.append(f"{followers} of these masks lie as their image's file does and are laid upright with it.")
+        _note_unrelated(relations, warnings)
+    return found
+
+
+def _in_words(name: str, masks: Sequence[MaskProbe], rule: MaskRule, setting: Setting) -> str:
+    """What the masks of a set are and how they are read."""
+    what = {
+        "nonzero": f"all but the value {rule.values[0]} is kept" if any(rule.values) else "all but black (0) is kept",
+        "zero": "black (0) is kept, as the borders of most are bright",
+        "bright": "what is bright, from half of the range, is kept",
+        "dark": "what is dark, below half of the range, is kept",
+        "alpha": "all that is opaque is kept",
+        "value": f"the values {', '.join(map(str, rule.values))} are kept",
+    }[rule.kind]
+    n_shades = sum(not mask.is_discrete for mask in masks)
+    if n_shades and rule.kind in ("nonzero", "zero"):
+        what += f" (shades, as JPEG makes them, {'from' if rule.kind == 'nonzero' else 'below'} {rule.threshold} of 255)"
+    if n_middle := sum(mask.middle > 0 for mask in masks):
+        what += f"; {n_middle} with a middle grey, which is {'kept' if rule.threshold <= QUARTER + 32 else 'hidden'}"
+    values = sorted({int(value) for mask in masks if mask.is_discrete for value in mask.values if value != TRANSPARENT})
+    some = f"; values {', '.join(map(str, values[:NAMED]))}" if values else ""
+    more = f" and {len(values) - NAMED} more" if len(values) > NAMED else ""
+    shown = setting if isinstance(setting, str) else "value"
+    return f"Masks of {name}: {len(masks)}; {what}{some}{more} (ingest.mask: {shown})."
+
+
+def _orientation(mask: MaskProbe, rule: MaskRule, probe: Probe, picture: Pixels) -> int:
+    """How a mask lies: as its image's file does if it has that one's size, unless it fits far better upright."""
+    if mask.orientation != 1 or probe.orientation == 1:
+        return 1
+    upright = (probe.width, probe.height)
+    as_lying = upright[::-1] if probe.orientation >= 5 else upright
+    if (mask.width, mask.height) != as_lying:
+        return 1
+    if upright == as_lying:
+        follows = relation(mask, replace(rule, orientation=probe.orientation), picture, probe.orientation)
+        if relation(mask, rule, picture, probe.orientation) > follows + CLOSER:
+            return 1
+    return probe.orientation
+
+
+def _fits(image: ImageFile, mask: MaskProbe, rule: MaskRule, probe: Probe, problems: Problems) -> bool:
+    """Note a mask that does not fit its image or says nothing."""
+    assert image.mask
+    width, height = mask.width, mask.height
+    if (mask.orientation if mask.orientation != 1 else rule.orientation) >= 5:
+        width, height = height, width
+    has_size = (width, height) == (probe.width, probe.height)
+    if not has_size:
+        problems.add(
+            "Masks of another size than their image; make them equal",
+            f"{image.mask.as_posix()}: {width} x {height}, its image {probe.width} x {probe.height}",
+        )
+    share = mask.share(rule)
+    is_empty, is_full = share == 0 and image.label != "normal", share == 1 and image.set == "wbc"
+    if is_empty or is_full:
+        values = ", ".join(map(str, mask.values[:NAMED])).replace(str(TRANSPARENT), "transparent")
+        more = f" and {len(mask.values) - NAMED} more" if len(mask.values) > NAMED else ""
+        problems.add(EMPTY if is_empty else FULL, f"{image.mask.as_posix()}: values {values}{more}")
+    return has_size and not is_empty and not is_full
+
+
+def _check_looks(image: ImageFile, mask: MaskProbe, rule: MaskRule, picture: Pixels, warnings: Problems) -> None:
+    """Note a mask that does not look like one."""
+    assert image.mask
+    if mask.is_picture(picture):
+        warnings.add(COPIES, image.mask)
+    elif mask.is_line(rule):
+        warnings.add(LINES, image.mask)
+    elif image.set == "wbc" and mask.border_share(rule) > 0.5 and mask.share(rule) > 0.5:
+        warnings.add(SWAPPED, image.mask)
+
+
+def _note_unrelated(relations: Mapping[Path, float], warnings: Problems) -> None:
+    """Note the masks of blood cells that mark something else than the others do: what is dark."""
+    usual = float(np.median(list(relations.values()))) if relations else 0.0
+    if usual < CLEAR and len(relations) > 3:
+        warnings.add("Masks of which most keep what is no darker than the rest; look at them in the page of the check", "")
+        return
+    for path, value in relations.items():
+        if value < max(CLEAR, usual / 2) and path not in {Path(p) for p in warnings.found.get(SWAPPED, ())}:
+            warnings.add(UNRELATED, path)

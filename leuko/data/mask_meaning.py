@@ -1,0 +1,239 @@
+"""What the values of a set's masks mean, settled once from all of them, and what each mask is worth under that rule."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import minimum_filter1d
+
+from leuko.data.images import lay_upright, read_bytes
+from leuko.data.mask_reading import MIDDLE, QUARTER, TRANSPARENT, MaskRule, RawMask, decode_mask, kept
+
+TILE_SIDE = 32
+"""What is compared of a mask and its image, in pixels a side; the mask is sampled at twice as many."""
+MANY = 16
+"""A mask of more shades than this may be a picture."""
+THIN = 0.02
+"""Lines are no thicker than twice this share of the shorter side."""
+SMALL = 0.3
+"""What covers more of the picture is no line."""
+DARKEST, BRIGHTEST = 24, 231
+"""A middle grey lies between these, so that the noise of JPEG does not make one."""
+FLAT_SHARE = 0.1
+"""The least share of what is not ground that lies in even patches of a middle grey, in a mask that has one."""
+SPREAD = 16
+"""How far the noise of JPEG spreads a grey."""
+
+Setting = str | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class MaskProbe:
+    """What ingest needs to know of a mask, whatever its values will turn out to mean.
+
+    Attributes:
+        width: as it lies in the file, in pixels.
+        height: likewise.
+        sha256: of the file's content.
+        orientation: as its file says that it lies, 1 to 8.
+        is_discrete: as `RawMask` has it.
+        has_alpha: likewise.
+        values: its values, ascending; TRANSPARENT among them.
+        counts: how many pixels have each.
+        border: how many pixels of the outermost ones have each.
+        middle: the grey between black and white that has even patches; 0 if there is none.
+        lines: whether all that is bright is no thicker than lines, and whether all that is dark is.
+        tile: its values at a few pixels: shape (2 * TILE_SIDE, 2 * TILE_SIDE), as it lies in the file.
+    """
+
+    width: int
+    height: int
+    sha256: str
+    orientation: int
+    is_discrete: bool
+    has_alpha: bool
+    values: NDArray[np.int32]
+    counts: NDArray[np.int64]
+    border: NDArray[np.int64]
+    middle: int
+    lines: tuple[bool, bool]
+    tile: NDArray[np.int32]
+
+    def share(self, rule: MaskRule) -> float:
+        """The share of the picture that is cell."""
+        cell = kept(self.values, rule, is_discrete=self.is_discrete)
+        return float(self.counts[cell].sum() / self.counts.sum())
+
+    def border_share(self, rule: MaskRule) -> float:
+        """The share of the picture's border that is cell."""
+        cell = kept(self.values, rule, is_discrete=self.is_discrete)
+        return float(self.border[cell].sum() / self.border.sum())
+
+    def cell(self, rule: MaskRule) -> NDArray[np.float64]:
+        """The share of each of TILE_SIDE by TILE_SIDE parts that is cell, as the mask lies in its file."""
+        cell = kept(self.tile, rule, is_discrete=self.is_discrete)
+        return np.asarray(cell.reshape(TILE_SIDE, 2, TILE_SIDE, 2).mean(axis=(1, 3)))
+
+    def is_line(self, rule: MaskRule) -> bool:
+        """Whether what is cell consists of lines."""
+        share = self.share(rule)
+        bright = self.share(MaskRule())
+        return self.lines[0] if abs(share - bright) < abs(share - (1 - bright)) else self.lines[1]
+
+    def is_picture(self, image: NDArray[np.uint8]) -> bool:
+        """Whether it looks like a picture that lies the same way: a thumbnail of TILE_SIDE a side."""
+        if len(self.values) <= MANY:
+            return False
+        shades = self.tile.reshape(TILE_SIDE, 2, TILE_SIDE, 2).mean(axis=(1, 3))
+        return max(abs(correlation(shades, image[..., channel])) for channel in range(3)) > 0.95
+
+
+def probe_mask(path: Path) -> MaskProbe:
+    """Read and describe a mask.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its description.
+
+    Raises:
+        UnreadableImageError: if it cannot be used.
+    """
+    content = read_bytes(path)
+    mask = decode_mask(content)
+    levels = mask.levels
+    values, counts = _count(levels)
+    edge = np.concatenate([levels[0], levels[-1], levels[1:-1, 0], levels[1:-1, -1]])
+    border = np.zeros(len(values), np.int64)
+    np.add.at(border, np.searchsorted(values, edge), 1)
+    rows, columns = ((np.arange(2 * TILE_SIDE) + 0.5) / (2 * TILE_SIDE) * side for side in levels.shape)
+    bright = kept(levels, MaskRule(), is_discrete=mask.is_discrete)
+    return MaskProbe(
+        levels.shape[1],
+        levels.shape[0],
+        hashlib.sha256(content).hexdigest(),
+        mask.orientation,
+        mask.is_discrete,
+        mask.has_alpha,
+        values,
+        counts,
+        border,
+        _middle(mask),
+        (_is_thin(bright), _is_thin(~bright)),
+        levels[np.ix_(rows.astype(int), columns.astype(int))],
+    )
+
+
+def _count(levels: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The values that occur, and how often."""
+    if levels.max() < 2**16:
+        counts = np.bincount(levels.ravel() - TRANSPARENT)
+        places = np.flatnonzero(counts)
+        return (places + TRANSPARENT).astype(np.int32), counts[places].astype(np.int64)
+    values, counts = np.unique(levels, return_counts=True)
+    return values, counts.astype(np.int64)
+
+
+def _middle(mask: RawMask) -> int:
+    """The grey between black and white that has even patches, in a mask of shades; 0 if there is none."""
+    if mask.is_discrete:
+        return 0
+    levels = mask.levels
+    neighbours = (levels[1:, :-1], levels[:-1, 1:], levels[1:, 1:])
+    corner = levels[:-1, :-1]
+    is_even = np.ones(corner.shape, bool)
+    for neighbour in neighbours:
+        is_even &= np.abs(corner - neighbour) <= SPREAD
+    flat = corner[is_even & (corner >= DARKEST) & (corner <= BRIGHTEST)]
+    if not flat.size or flat.size < FLAT_SHARE * min((levels >= DARKEST).sum(), (levels <= BRIGHTEST).sum()):
+        return 0
+    peak = int(np.bincount(flat).argmax())
+    near = np.abs(flat - peak) <= SPREAD
+    return peak if near.mean() > 0.8 else 0
+
+
+def _is_thin(cell: NDArray[np.bool_]) -> bool:
+    """Whether what is marked consists of lines, open or closed."""
+    if not 0 < cell.mean() < SMALL:
+        return False
+    size = 2 * max(1, round(THIN * min(cell.shape))) + 1
+    inner = minimum_filter1d(cell.astype(np.uint8), size, axis=0, mode="constant")
+    return not minimum_filter1d(inner, size, axis=1, mode="constant").any()
+
+
+def correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Pearson's; 0 where one of them is constant."""
+    a, b = (np.asarray(values, np.float64) - np.mean(values) for values in (first, second))
+    lengths = np.sqrt(np.square(a).sum() * np.square(b).sum())
+    return float((a * b).sum() / lengths) if lengths > 0 else 0.0
+
+
+def settle_rule(masks: Sequence[MaskProbe], setting: Setting, voters: Sequence[MaskProbe]) -> MaskRule:
+    """Decide what is cell in all masks of a set.
+
+    Args:
+        masks: all of the set's.
+        setting: `auto`, or what is cell: `nonzero`, `bright`, `dark`, `alpha`, or values, `{"value": [1, 2]}`.
+        voters: those of which most have ground at their border.
+
+    Returns:
+        The rule, for masks that lie upright.
+    """
+    if not isinstance(setting, str):
+        return MaskRule("value", values=tuple(setting["value"]))
+    if setting != "auto":
+        return MaskRule(setting, QUARTER if setting == "nonzero" else MIDDLE)  # type: ignore[arg-type]
+    layered = [mask for mask in masks if mask.has_alpha]
+    if 2 * len(layered) > len(masks) and 2 * sum(map(_is_cut_out, layered)) > len(layered):
+        return MaskRule("alpha")
+    middles = [mask.middle for mask in masks if mask.middle]
+    middle = float(np.median(middles)) if middles else 0.0
+    votes = Counter(filter(None, map(_ground, voters)))
+    lowest = min((int(mask.values[mask.values != TRANSPARENT].min(initial=2**31 - 1)) for mask in masks), default=0)
+    ground = max(votes, key=lambda vote: (votes[vote], vote == "0"), default=str(lowest))
+    if not masks or ground == "0":
+        return MaskRule("nonzero", round(middle / 2) if middle else MIDDLE)
+    if all(mask.is_discrete for mask in masks):
+        return MaskRule("nonzero", values=(int(ground),))
+    if ground == "bright" or int(ground) >= MIDDLE:
+        return MaskRule("zero", round((middle + 255) / 2) if middle else MIDDLE)
+    return MaskRule("nonzero", round(middle / 2) if middle else MIDDLE)
+
+
+def _is_cut_out(mask: MaskProbe) -> bool:
+    """Whether only transparency tells what is cell: what is opaque is of one value, or a picture."""
+    n_opaque = int((mask.values != TRANSPARENT).sum())
+    return n_opaque == 1 or not mask.is_discrete or n_opaque > MANY
+
+
+def _ground(mask: MaskProbe) -> str:
+    """What a mask's border says is ground: `0`, another value, or `bright` shades; empty if it says nothing."""
+    opaque = mask.values != TRANSPARENT
+    values, border = mask.values[opaque], mask.border[opaque]
+    if not border.sum() or 2 * border.sum() < mask.border.sum():
+        return ""
+    if mask.is_discrete:
+        return str(values[border.argmax()])
+    return "bright" if 2 * border[values >= MIDDLE].sum() > border.sum() else "0"
+
+
+def relation(mask: MaskProbe, rule: MaskRule, image: NDArray[np.uint8], orientation: int) -> float:
+    """How much darker an image is where a mask says cell: the correlation of cell and darkness.
+
+    Args:
+        mask: of the image.
+        rule: which of its values are cell, and how it lies.
+        image: a thumbnail of TILE_SIDE a side, as it lies in its file.
+        orientation: how that is, as EXIF has it.
+    """
+    lying = mask.orientation if mask.orientation != 1 else rule.orientation
+    dark = 255.0 - image[..., 1]  # both stains of blood and of tissue absorb green
+    return correlation(lay_upright(mask.cell(rule), lying), lay_upright(dark, orientation))

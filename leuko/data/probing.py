@@ -1,0 +1,82 @@
+"""Opening every file of a data root once: what the images and masks are, and which cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from leuko.core.parallel import map_images
+from leuko.data.images import Probe, UnreadableImageError, probe_image
+from leuko.data.layout import ImageFile, Problems
+from leuko.data.mask_meaning import MaskProbe, probe_mask
+
+MAX_ELONGATION = 5
+
+Found = TypeVar("Found", Probe, MaskProbe)
+
+
+def probe_all(
+    root: Path, images: Sequence[ImageFile], min_side: int, problems: Problems
+) -> tuple[dict[Path, Probe], dict[Path, MaskProbe]]:
+    """Open every image, mask and subset copy; note all that cannot be used or do not fit together.
+
+    Args:
+        root: the data root.
+        images: in it.
+        min_side: smaller images, in pixels, are noted.
+        problems: where to note.
+
+    Returns:
+        What the images and their masks are, without those that cannot be read.
+    """
+    pictures = [path for image in images for path in (image.path, *image.copies)]
+    masks = [path for image in images if image.mask for path in (image.mask, *image.mask_copies)]
+    probes = _probe(probe_image, root, pictures, "checking images", problems)
+    mask_probes = _probe(probe_mask, root, masks, "checking masks", problems)
+    for image in images:
+        if image.path in probes:
+            _check_image(image, probes, min_side, problems)
+        for copy in image.mask_copies if image.mask in mask_probes else ():
+            if copy in mask_probes and mask_probes[copy].sha256 != mask_probes[image.mask].sha256:
+                problems.add("Masks of a subset that differ from the largest's of the same name; make them equal", copy)
+    return (
+        {image.path: probes[image.path] for image in images if image.path in probes},
+        {image.mask: mask_probes[image.mask] for image in images if image.mask in mask_probes},
+    )
+
+
+def _probe(
+    probe: Callable[[Path], Found], root: Path, paths: Sequence[Path], title: str, problems: Problems
+) -> dict[Path, Found]:
+    """Probe files; note those that cannot be read."""
+
+    def attempt(path: Path) -> Found | str:
+        try:
+            return probe(root / path)
+        except UnreadableImageError as error:
+            return str(error)
+
+    found = {}
+    for path, result in zip(paths, map_images(attempt, paths, title), strict=True):
+        if isinstance(result, str):
+            problems.add("Images that cannot be read; replace or remove them", f"{path.as_posix()}: {result}")
+        else:
+            found[path] = result
+    return found
+
+
+def _check_image(image: ImageFile, probes: Mapping[Path, Probe], min_side: int, problems: Problems) -> None:
+    """Note an image of unusable size, and subset copies that differ from it."""
+    whole = probes[image.path]
+    shorter, longer = sorted((whole.width, whole.height))
+    described = f"{image.path.as_posix()}: {whole.width} x {whole.height}"
+    if shorter < min_side:
+        kind = f"Images with a side below {min_side} pixels (ingest.min_side); replace or remove them"
+        problems.add(kind, described)
+    if longer > MAX_ELONGATION * shorter:
+        kind = f"Images more than {MAX_ELONGATION} times as long as wide, which a square distorts; cut or remove them"
+        problems.add(kind, described)
+    for copy in image.copies:
+        if copy in probes and probes[copy].sha256 != whole.sha256:
+            problems.add("Images of a subset that differ from WBC_100's of the same name; make them equal", copy)

@@ -15,7 +15,8 @@ from leuko.data.images import (
     read_rgb,
     resize,
 )
-from leuko.data.mask_reading import MaskRule, probe_mask, read_mask
+from leuko.data.mask_meaning import probe_mask
+from leuko.data.mask_reading import MaskRule, read_mask
 from tests.course import content, noise, save, square_mask
 
 GREYS = np.linspace(0, 255, 12 * 20).astype(np.uint8).reshape(12, 20)
@@ -224,7 +225,7 @@ def test_the_probe_brings_a_thumbnail_of_what_is_in_the_file(tmp_path, orientati
 @pytest.mark.parametrize(("image", "kept"), [(square_mask(48, 32), 0.25), (Image.new("1", (48, 32)), 0)])
 def test_the_probe_of_a_mask_knows_how_much_it_keeps(tmp_path, image, kept):
     probe = probe_mask(save(image, tmp_path / "mask.png"))
-    assert (probe.width, probe.height, probe.kept) == (48, 32, kept)
+    assert (probe.width, probe.height, probe.share(MaskRule())) == (48, 32, kept)
 
 
 def test_the_probe_knows_the_content_by_its_hash(tmp_path):

@@ -29,7 +29,7 @@ import pandas as pd
 from leuko.core.classes import SETS, SUBSETS
 from leuko.data.duplicates import FINDINGS, as_pixels, find_duplicates, in_words
 from leuko.data.groups import read_groups
-from leuko.data.layout import ImageFile, Problems, discover, subset_folders
+from leuko.data.layout import Problems, discover, subset_folders
 from leuko.data.mask_checks import judge_masks
 from leuko.data.mask_meaning import Setting
 from leuko.data.parts import divide_held_out, divide_prcc, draw_subsets

@@ -12,7 +12,7 @@ from leuko.core.classes import SETS
 from leuko.data.images import Pixels, Probe
 from leuko.data.layout import ImageFile, Problems
 from leuko.data.mask_meaning import MaskProbe, Setting, relation, settle_rule
-from leuko.data.mask_reading import QUARTER, TRANSPARENT, MaskRule
+from leuko.data.mask_reading import TRANSPARENT, MaskRule, kept
 from leuko.data.scale import Scales
 
 CLEAR = 0.2
@@ -21,8 +21,8 @@ CLOSER = 0.1
 """By how much the one way to lay a square mask must fit better than the other."""
 NAMED = 8
 
-EMPTY = "Masks in which nothing is kept, so that nothing is left; redraw or remove them, or set ingest.mask"
-FULL = "Masks in which all is kept, so that nothing is hidden; redraw or remove them, or set ingest.mask"
+EMPTY = "Masks that are empty, so that nothing is left; redraw or remove them, or set ingest.mask"
+FULL = "Masks that are full, so that nothing is hidden; redraw or remove them, or set ingest.mask"
 SWAPPED = "Masks whose ground and cell are swapped beside the others; invert or remove them"
 COPIES = "Masks that are copies of a picture rather than masks; redraw or remove them"
 LINES = "Masks that are outlines or lines, within which nothing is kept; fill or remove them"
@@ -85,12 +85,12 @@ def judge_masks(
             lying = replace(rule, orientation=_orientation(mask, rule, probe, picture))
             followers += lying.orientation != 1
             found.rules[image.mask] = lying
-            if _fits(image, mask, lying, probe, problems):
-                _check_looks(image, mask, lying, picture, warnings)
+            if _fits(image, mask, lying, probe, picture, problems):
+                _check_looks(image, mask, lying, warnings)
                 if name == "wbc" and not mask.is_line(lying):
                     relations[image.mask] = relation(mask, lying, picture, probe.orientation)
         if followers:
-            found.notes.append(f"{followers} of these masks lie as their image's file does and are laid upright with it.")
+            found.notes.append(f"{followers} of these masks lie as their image's file does, and are turned with it.")
         _note_unrelated(relations, warnings)
     return found
 
@@ -107,9 +107,10 @@ def _in_words(name: str, masks: Sequence[MaskProbe], rule: MaskRule, setting: Se
     }[rule.kind]
     n_shades = sum(not mask.is_discrete for mask in masks)
     if n_shades and rule.kind in ("nonzero", "zero"):
-        what += f" (shades, as JPEG makes them, {'from' if rule.kind == 'nonzero' else 'below'} {rule.threshold} of 255)"
-    if n_middle := sum(mask.middle > 0 for mask in masks):
-        what += f"; {n_middle} with a middle grey, which is {'kept' if rule.threshold <= QUARTER + 32 else 'hidden'}"
+        what += f" (of shades those {'from' if rule.kind == 'nonzero' else 'below'} {rule.threshold} of 255)"
+    if middles := [mask.middle for mask in masks if mask.middle]:
+        is_kept = kept(np.array(middles, np.int32), rule, is_discrete=False).all()
+        what += f"; {len(middles)} with a middle grey, which is {'kept' if is_kept else 'not kept by all'}"
     values = sorted({int(value) for mask in masks if mask.is_discrete for value in mask.values if value != TRANSPARENT})
     some = f"; values {', '.join(map(str, values[:NAMED]))}" if values else ""
     more = f" and {len(values) - NAMED} more" if len(values) > NAMED else ""
@@ -132,7 +133,7 @@ def _orientation(mask: MaskProbe, rule: MaskRule, probe: Probe, picture: Pixels)
     return probe.orientation
 
 
-def _fits(image: ImageFile, mask: MaskProbe, rule: MaskRule, probe: Probe, problems: Problems) -> bool:
+def _fits(image: ImageFile, mask: MaskProbe, rule: MaskRule, probe: Probe, picture: Pixels, problems: Problems) -> bool:
     """Note a mask that does not fit its image or says nothing."""
     assert image.mask
     width, height = mask.width, mask.height
@@ -144,6 +145,9 @@ def _fits(image: ImageFile, mask: MaskProbe, rule: MaskRule, probe: Probe, probl
             "Masks of another size than their image; make them equal",
             f"{image.mask.as_posix()}: {width} x {height}, its image {probe.width} x {probe.height}",
         )
+    if mask.is_picture(picture):
+        problems.add(COPIES, image.mask)
+        return False
     share = mask.share(rule)
     is_empty, is_full = share == 0 and image.label != "normal", share == 1 and image.set == "wbc"
     if is_empty or is_full:
@@ -153,12 +157,10 @@ def _fits(image: ImageFile, mask: MaskProbe, rule: MaskRule, probe: Probe, probl
     return has_size and not is_empty and not is_full
 
 
-def _check_looks(image: ImageFile, mask: MaskProbe, rule: MaskRule, picture: Pixels, warnings: Problems) -> None:
+def _check_looks(image: ImageFile, mask: MaskProbe, rule: MaskRule, warnings: Problems) -> None:
     """Note a mask that does not look like one."""
     assert image.mask
-    if mask.is_picture(picture):
-        warnings.add(COPIES, image.mask)
-    elif mask.is_line(rule):
+    if mask.is_line(rule):
         warnings.add(LINES, image.mask)
     elif image.set == "wbc" and mask.border_share(rule) > 0.5 and mask.share(rule) > 0.5:
         warnings.add(SWAPPED, image.mask)
@@ -168,8 +170,10 @@ def _note_unrelated(relations: Mapping[Path, float], warnings: Problems) -> None
     """Note the masks of blood cells that mark something else than the others do: what is dark."""
     usual = float(np.median(list(relations.values()))) if relations else 0.0
     if usual < CLEAR and len(relations) > 3:
-        warnings.add("Masks of which most keep what is no darker than the rest; look at them in the page of the check", "")
+        kind = "Masks of which most keep what is no darker than the rest; look at them, and set ingest.mask if need be"
+        warnings.add(kind, f"{len(relations)} masks of blood cells")
         return
+    swapped = warnings.found.get(SWAPPED, set())
     for path, value in relations.items():
-        if value < max(CLEAR, usual / 2) and path not in {Path(p) for p in warnings.found.get(SWAPPED, ())}:
+        if value < max(CLEAR, usual / 2) and path.as_posix() not in swapped:
             warnings.add(UNRELATED, path)

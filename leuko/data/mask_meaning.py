@@ -20,6 +20,10 @@ TILE_SIDE = 32
 """What is compared of a mask and its image, in pixels a side; the mask is sampled at twice as many."""
 MANY = 16
 """A mask of more shades than this may be a picture."""
+MOSTLY = 0.85
+"""A mask has so many of its pixels near black, white and a middle grey, ..."""
+BLACK = 0.01
+"""... and more than so many near black, which microscopy shows hardly anywhere."""
 THIN = 0.02
 """Lines are no thicker than twice this share of the shorter side."""
 SMALL = 0.3
@@ -89,7 +93,10 @@ class MaskProbe:
 
     def is_picture(self, image: NDArray[np.uint8]) -> bool:
         """Whether it looks like a picture that lies the same way: a thumbnail of TILE_SIDE a side."""
-        if len(self.values) <= MANY:
+        near = np.abs(self.values[:, None] - [0, self.middle, 255]).min(axis=1) <= SPREAD
+        shares = self.counts / self.counts.sum()
+        is_mask = shares[near].sum() > MOSTLY and shares[self.values <= SPREAD].sum() > BLACK
+        if len(self.values) <= MANY or is_mask:
             return False
         shades = self.tile.reshape(TILE_SIDE, 2, TILE_SIDE, 2).mean(axis=(1, 3))
         return max(abs(correlation(shades, image[..., channel])) for channel in range(3)) > 0.95

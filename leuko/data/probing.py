@@ -37,12 +37,13 @@ def probe_all(
     for image in images:
         if image.path in probes:
             _check_image(image, probes, min_side, problems)
-        for copy in image.mask_copies if image.mask in mask_probes else ():
-            if copy in mask_probes and mask_probes[copy].sha256 != mask_probes[image.mask].sha256:
+        whole = mask_probes.get(image.mask) if image.mask else None
+        for copy in image.mask_copies:
+            if whole and copy in mask_probes and mask_probes[copy].sha256 != whole.sha256:
                 problems.add("Masks of a subset that differ from the largest's of the same name; make them equal", copy)
     return (
         {image.path: probes[image.path] for image in images if image.path in probes},
-        {image.mask: mask_probes[image.mask] for image in images if image.mask in mask_probes},
+        {image.mask: mask_probes[image.mask] for image in images if image.mask and image.mask in mask_probes},
     )
 
 

@@ -18,7 +18,7 @@ from leuko.core.parallel import map_images
 from leuko.core.params.grouping import compile_rule
 from leuko.core.params.labels import Classes
 from leuko.data.images import UnreadableImageError, probe_image
-from leuko.data.manifest import MAX_ELONGATION
+from leuko.data.probing import MAX_ELONGATION
 from leuko.importers.base import Content, Found, Item, Kind, check_sources
 from leuko.importers.division import divide
 from leuko.importers.labels import FIVE_TYPES, Choice, assign_classes

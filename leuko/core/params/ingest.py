@@ -32,9 +32,10 @@ class Ingest(Group):
     The WBC subsets of 1, 10 and 50 % are those of the data root's `folders`, if it has any; otherwise, or if `subsets`
     is `drawn`, they are drawn. Another `subset_seed` draws others and changes nothing else. `duplicates` decides about
     pictures in several parts or under several classes. `max_value` is what is white in images of more than eight bits
-    per sample whose files do not say it; `mask` is what of the masks' values is kept, `auto` for what all of them tell;
-    `mask_name` says how masks are named after their image's `{stem}`, if not alike. `group` tells which patient, smear,
-    slide or day an image is of: `none`, a preset, a table or a pattern; the data root's `groups.csv` counts in any case.
+    per sample whose files do not say it; `mask` is what of the masks' values is kept, `auto` for what all of them
+    tell; `mask_name` says how masks are named after their image's `{stem}`, if not alike. `group` tells which patient,
+    smear, slide or day an image is of: `none`, a preset, a table or a pattern; the data root's `groups.csv` counts in
+    any case.
     """
 
     seed: Seed

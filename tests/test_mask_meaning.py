@@ -1,0 +1,187 @@
+"""Which values of a mask are cell is settled by all masks of a set; those that disagree or make no sense are listed."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from leuko.data.images import read_rgb
+from leuko.data.manifest import Survey, survey_data
+from leuko.data.mask_checks import COPIES, EMPTY, LINES, SWAPPED, UNRELATED
+from leuko.data.mask_reading import MaskRule, read_mask
+from leuko.data.masks import plan_masks, write_masked
+from tests import pictures
+from tests.conftest import tiny_settings
+from tests.course import WBC, draw_course, save
+
+OPTIONS = tiny_settings()["ingest"] | {"classes": WBC, "synonyms": {}}
+TRAIN = "WBC_100/train"
+KINDS = tuple(pictures.masks_of(pictures.cell(0)[1]))
+N = 6
+
+
+@pytest.fixture
+def course(tmp_path):
+    """A data root without masks, but for some images of Monocyte that show cells: `c0` to `c5`."""
+    root = draw_course(tmp_path, train=2, val=2, masked=0, cam16=1, subsets=())
+    for number in range(N):
+        save(pictures.cell(number)[0], root / f"{TRAIN}/data/Monocyte/c{number}.png")
+    return root
+
+
+def add_mask(root, number, content, extension=".png", name="c{}"):
+    path = root / f"{TRAIN}/mask/Monocyte" / f"{name.format(number)}{extension}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def add_masks(root, kind, numbers=range(N)):
+    for number in numbers:
+        extension, content = pictures.masks_of(pictures.cell(number)[1])[kind]
+        add_mask(root, number, content, extension)
+
+
+def survey(root, **options) -> Survey:
+    return survey_data(root, **OPTIONS | options)
+
+
+def masks(root, **options) -> dict[int, np.ndarray]:
+    """The masks as the stages read them, by the image's number."""
+    found = survey(root, **options)
+    found.problems.raise_if_any(root)
+    rows = found.manifest[(found.manifest["mask"] != "") & (found.manifest["set"] == "wbc")]
+    return {
+        int(row["path"].rsplit("/c", 1)[1].split(".")[0]): read_mask(
+            root / row["mask"], MaskRule.parse(row["mask_rule"])
+        )
+        for _, row in rows.iterrows()
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_set_of_masks_of_any_kind_keeps_the_cells(course, kind):
+    add_masks(course, kind)
+    found = masks(course)
+    assert len(found) == N
+    for number, mask in found.items():
+        wrong = (mask != pictures.cell(number)[1]).mean()
+        assert wrong <= (0.02 if "jpeg" in kind else 0)
+    assert not survey(course).warnings.found
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "inverted" not in kind and "black on" not in kind])
+def test_one_of_another_kind_among_black_and_white_ones_does_too(course, kind):
+    add_masks(course, "black and white, jpeg", range(1, N))
+    add_masks(course, kind, [0])
+    if kind == "numbers from one":  # nothing tells that this one begins with another number
+        assert EMPTY not in survey(course).problems.found
+        return
+    assert (masks(course)[0] != pictures.cell(0)[1]).mean() <= (0.02 if "jpeg" in kind else 0)
+
+
+@pytest.mark.parametrize(
+    ("setting", "kept"),
+    [
+        ("nonzero", {90, 128, 255}),
+        ("bright", {128, 255}),
+        ("dark", {0, 90}),
+        ("alpha", {0, 90, 128, 255}),
+        ({"value": (90,)}, {90}),
+        ({"value": (0, 255)}, {0, 255}),
+    ],
+)
+def test_the_setting_says_what_is_kept(course, setting, kept):
+    levels = np.zeros((64, 64), np.uint8)
+    levels[16:48, :] = np.repeat([90, 128, 255], [20, 20, 24])
+    shown = np.full((64, 64), 255, np.uint8)
+    shown[60:] = 0
+    for number in range(2):
+        image = Image.merge("LA", [Image.fromarray(levels), Image.fromarray(shown)])
+        save(image, course / f"{TRAIN}/mask/Monocyte/c{number}.png")
+    np.testing.assert_array_equal(masks(course, mask=setting)[0], np.isin(levels, list(kept)) & (shown > 0))
+
+
+def test_soft_edges_are_no_labels(course):
+    for number in range(N):
+        drawn = Image.fromarray(pictures.greys_of(pictures.cell(number)[1])).filter(ImageFilter.GaussianBlur(1))
+        save(drawn, course / f"{TRAIN}/mask/Monocyte/c{number}.png")
+    for number, mask in masks(course).items():
+        assert (mask != pictures.cell(number)[1]).mean() < 0.02
+
+
+def test_masks_that_are_no_masks_are_listed(course):
+    add_masks(course, "black and white", range(1, N))
+    image, cell = pictures.cell(0)
+    inner = np.roll(cell, 1, 0) & np.roll(cell, -1, 0) & np.roll(cell, 1, 1) & np.roll(cell, -1, 1)
+    wrong = {
+        SWAPPED: Image.fromarray(255 - pictures.greys_of(cell)),
+        LINES: Image.fromarray(pictures.greys_of(cell & ~inner)),
+        UNRELATED: Image.fromarray(pictures.greys_of(np.roll(cell, 32, 1))),
+    }
+    for kind, mask in wrong.items():
+        save(mask, course / f"{TRAIN}/mask/Monocyte/c0.png")
+        assert survey(course).warnings.found == {kind: {f"{TRAIN}/mask/Monocyte/c0.png"}}
+    save(image, course / f"{TRAIN}/mask/Monocyte/c0.png")
+    assert survey(course).problems.found == {COPIES: {f"{TRAIN}/mask/Monocyte/c0.png"}}
+    save(Image.new("L", (64, 64), 0), course / f"{TRAIN}/mask/Monocyte/c0.png")
+    assert survey(course).problems.found == {EMPTY: {f"{TRAIN}/mask/Monocyte/c0.png: values 0"}}
+
+
+def test_tissue_masks_are_inverted_where_those_of_normal_tissue_are_white(course):
+    folder = course / "CAM16_100cls_10mask/train"
+    for number in range(2):
+        image, cell = pictures.cell(number)
+        for label, drawn in (("normal", np.zeros_like(cell)), ("tumor", np.roll(cell, 32, 0))):
+            save(image, folder / f"data/{label}/c{number}.png")
+            save(Image.fromarray(255 - pictures.greys_of(drawn)), folder / f"mask/{label}/c{number}.png")
+    found = survey(course)
+    found.problems.raise_if_any(course)
+    rows = found.manifest[(found.manifest["mask"] != "") & (found.manifest["class"] == "tumor")]
+    assert len(rows) == 2
+    for _, row in rows.iterrows():
+        kept = read_mask(course / row["mask"], MaskRule.parse(row["mask_rule"]))
+        np.testing.assert_array_equal(kept, np.roll(pictures.cell(int(row["path"][-5]))[1], 32, 0))
+
+
+@pytest.mark.parametrize("oblong", [False, True])
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("orientation", [2, 3, 5, 6, 8])
+def test_a_mask_follows_its_image_where_it_lies_like_that(course, orientation, raw, oblong):
+    cells = []
+    for number in range(N):
+        pixels, cell = (np.roll(values, (-9, 7), (0, 1))[: 48 if oblong else 64] for values in pictures.cell(number))
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        lying = Image.fromarray(np.ascontiguousarray(pictures.laid(pixels, orientation)))
+        save(lying, course / f"{TRAIN}/data/Monocyte/c{number}.png", exif=exif)
+        drawn = np.ascontiguousarray(pictures.laid(cell, orientation) if raw else cell)
+        save(Image.fromarray(pictures.greys_of(drawn)), course / f"{TRAIN}/mask/Monocyte/c{number}.png")
+        cells.append(cell)
+    for number, mask in masks(course).items():
+        np.testing.assert_array_equal(mask, cells[number])
+    manifest = survey(course).manifest
+    copies = write_masked(plan_masks(manifest, course, "none", 0), course, course / "copies", (0, 0, 0))
+    for _, row in copies.iterrows():
+        assert np.asarray(read_rgb(course / "copies" / row["path"])).shape[:2] == (48 if oblong else 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"), [("{stem}_mask", "c{}_mask"), ("{stem}_expert", "c{}_expert"), ("gt-{stem}", "gt-c{}")]
+)
+def test_masks_may_be_named_by_a_pattern(course, pattern, name):
+    for number in range(N):
+        add_mask(course, number, pictures.masks_of(pictures.cell(number)[1])["black and white"][1], ".bmp", name)
+    kinds = survey(course).problems.found
+    assert [kind for kind in kinds if f"set ingest.mask_name to '{pattern}'" in kind] == list(kinds)
+    assert len(masks(course, mask_name=pattern)) == N
+    add_masks(course, "black and white", [0])
+    assert "Images with several masks; remove all but one" in survey(course, mask_name=pattern).problems.found
+
+
+def test_what_was_taken_is_said(course):
+    add_masks(course, "zero and one")
+    assert survey(course).notes == [f"Masks of wbc: {N}; all but black (0) is kept; values 0, 1 (ingest.mask: auto)."]
+
+
+def test_a_rule_is_read_as_it_is_written():
+    for rule in (MaskRule(), MaskRule("zero", 191), MaskRule("value", 128, (1, 255)), MaskRule("dark", orientation=6)):
+        assert MaskRule.parse(str(rule)) == rule

@@ -14,6 +14,7 @@ from leuko.core.errors import LeukoError, run
 from leuko.core.files import atomic_folder, write_bytes, write_json, write_table
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
+from leuko.data.groups import describe_groups, in_words, unseen
 from leuko.evaluation.calibration import apply_temperature, expected_calibration_error
 from leuko.evaluation.comparison import class_differences, compare, correct_together, words
 from leuko.evaluation.scores import HEADLINE, score
@@ -27,6 +28,7 @@ from leuko.training.parts import select_rows
 from leuko.training.predict import predict_features, predict_pack
 
 PACKS = Path("data/packs")
+PARTS = ("train", "val", "test")
 
 
 def main() -> None:
@@ -38,6 +40,10 @@ def main() -> None:
         raise LeukoError(f"{PACKS}/cells/test has other images than {PACKS}/wbc/test; dvc repro makes both anew")
     classes = params.classes
     labels = np.array([classes.index(label) for label in table["class"]])
+    groups = list(table["group"]) if table["group"].any() else None
+    cells = pd.concat([read_rows(PACKS / "wbc" / part).assign(set="wbc", part=part) for part in PARTS])
+    cells = cells[cells["path"] == cells["source"]].drop_duplicates("path")  # without copies
+    is_unseen = unseen(table, cells[cells["part"] == "train"]).to_numpy()
     every = arms(params.transfer)
     reasons = {arm.key: reason for arm in every if (reason := left_out(arm.model))}
     present = [arm for arm in every if arm.key not in reasons]
@@ -56,6 +62,9 @@ def main() -> None:
                 "temperature": config["temperature"],
                 "ece_calibrated": expected_calibration_error(tempered, labels),
             }
+            if is_unseen.any():
+                of_unseen = score(probabilities[arm.key][is_unseen], labels[is_unseen], classes)
+                scores[arm.key]["unseen"] = {name: of_unseen[name] for name in HEADLINE}
             predictions = _as_table(table, probabilities[arm.key], classes)
             write_table(folder / arm.predictions.name, predictions)
             if arm.key == _reported(params, present).key:
@@ -63,7 +72,7 @@ def main() -> None:
 
     title = {arm.key: arm.phrase for arm in present}
     compared = {
-        gain.name: compare(probabilities[gain.better][None], probabilities[gain.than][None], labels)
+        gain.name: compare(probabilities[gain.better][None], probabilities[gain.than][None], labels, groups)
         | {"classes": class_differences(scores[gain.better], scores[gain.than])}
         for gain in gains(present)
     }
@@ -71,14 +80,28 @@ def main() -> None:
     findings = [words(compared[gain.name], title[gain.better], title[gain.than]) for gain in gains(present)]
     reported = _reported(params, present)
     write_json(Path("metrics/metrics.json"), {name: scores[reported.key][name] for name in HEADLINE})
-    write_json(Path("metrics/comparison.json"), {"arms": scores, "gains": compared, "left_out": reasons})
+    found = describe_groups(cells, classes)
+    write_json(
+        Path("metrics/comparison.json"),
+        {
+            "arms": scores,
+            "gains": compared,
+            "left_out": reasons,
+            "groups": found and found | {"unseen": int(is_unseen.sum())},
+        },
+    )
 
     shown = [*HEADLINE, "ece", "ece_calibrated", "auroc", "kappa"]
     summary = pd.DataFrame({key: {name: part[name] for name in shown} for key, part in scores.items()}).T
     heading = f"{len(labels)} test images, {params.split} % of the labels"
     if missing := sorted(set(classes) - set(table["class"])):
         heading += f"; no test images of {', '.join(missing)}"
-    notes = [f"{key} is left out: {reason}." for key, reason in reasons.items()]
+    notes = in_words(found)
+    if 0 < is_unseen.sum() < len(labels):
+        on_unseen = {key: f"{part['unseen']['balanced_accuracy']:.4f}" for key, part in scores.items()}
+        told = ", ".join(f"{key} {value}" for key, value in on_unseen.items())
+        notes.append(f"Balanced accuracy on the {is_unseen.sum()} test images of unseen groups: {told}.")
+    notes += [f"{key} is left out: {reason}." for key, reason in reasons.items()]
     if reported.key != params.model:
         notes.append(f"metrics/metrics.json is about {reported.key}, as {params.model} is left out.")
     figures = indent(summary.astype(float).round(4).to_string(na_rep=""), "    ")
@@ -111,7 +134,8 @@ def _as_table(table: pd.DataFrame, probabilities: np.ndarray, classes: tuple[str
     """Predictions, a row per image."""
     predicted = [classes[number] for number in probabilities.argmax(axis=1)]
     columns = {label: probabilities[:, number] for number, label in enumerate(classes)}
-    return pd.DataFrame({"path": table["path"], "actual": table["class"], "predicted": predicted, **columns})
+    what = {"path": table["path"], "group": table["group"], "actual": table["class"], "predicted": predicted}
+    return pd.DataFrame(what | columns)
 
 
 if __name__ == "__main__":

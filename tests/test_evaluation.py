@@ -148,6 +148,8 @@ def evaluated(project, tmp_path):
     rows = pd.read_csv(test / "rows.csv", keep_default_na=False)
     rows["class"] = rows["class"].replace("Basophil", "Neutrophil")
     rows.to_csv(test / "rows.csv", index=False)
+    for part in ("train", "val"):
+        shutil.copytree(project / "data/packs/wbc" / part, test.parent / part, ignore=shutil.ignore_patterns("*.npy"))
     torch.manual_seed(0)
     config = {"classes": WBC, "size": 32, "split": 100, "seed": 0, "temperature": 2.0}
     save_model(tmp_path / "models/wbc.safetensors", WbcNet(5), {"network": "wbc", "model": "base", **config})
@@ -221,11 +223,33 @@ def test_evaluate_goes_on_without_an_arm_that_is_left_out(evaluated):
 def test_evaluate_claims_no_gain_of_a_model_over_itself(evaluated):
     gain = json.loads((evaluated / "metrics/comparison.json").read_text())["gains"]["gain_pretraining"]
     assert all(gain[name] == 0 for name in HEADLINE)
-    assert all(interval == {"low": 0, "high": 0, "p": 1, "p_holm": 1} for interval in gain["interval"].values())
+    assert all(
+        interval == {"low": 0, "high": 0, "p": 1, "detectable": 0, "p_holm": 1}
+        for interval in gain["interval"].values()
+    )
     assert gain["mcnemar"] == {"only_first": 0, "only_second": 0, "p": 1}
     report = (evaluated / "metrics/comparison.md").read_text()
     assert "No difference in balanced accuracy between WBC+ and the control." in report
     assert "no test images of Basophil" in report
+
+
+def test_evaluate_resamples_groups_and_scores_unseen_ones_apart(evaluated):
+    """The test's images get groups by turns, of which one was in training."""
+    test, train = (evaluated / f"data/packs/wbc/{part}/rows.csv" for part in ("test", "train"))
+    rows = pd.read_csv(test, keep_default_na=False).assign(group=["seen", "new", "other", "new", "seen"])
+    rows.to_csv(test, index=False)
+    pd.read_csv(train, keep_default_na=False).assign(group="seen").to_csv(train, index=False)
+    run_stage("evaluate", evaluated)
+    comparison = json.loads((evaluated / "metrics/comparison.json").read_text())
+    assert comparison["groups"]["unseen"] == 3
+    assert comparison["groups"]["seen"]["all"] == {"images": 5, "seen": 2, "share": 0.4}
+    assert all(gain["groups"] == 3 and "permutation" in gain for gain in comparison["gains"].values())
+    predictions = pd.read_csv(evaluated / "plots/predictions/base.csv").query("group != 'seen'")
+    accuracy = (predictions["actual"] == predictions["predicted"]).mean()
+    assert comparison["arms"]["base"]["unseen"]["accuracy"] == pytest.approx(accuracy)
+    report = (evaluated / "metrics/comparison.md").read_text()
+    assert "2 of 5 test images (40 %) are of groups" in report
+    assert "Balanced accuracy on the 3 test images of unseen groups: base " in report
 
 
 @pytest.mark.parametrize("name", ["wbc", "control"])

@@ -132,7 +132,7 @@ def test_a_model_gains_nothing_over_itself(n_seeds):
     model = classifier(labels, seed=1, n_seeds=n_seeds)
     result = compare(model, model.copy(), labels)
     assert all(result[name] == 0 for name in HEADLINE)
-    assert all(interval == {"low": 0, "high": 0, "p": 1} for interval in result["interval"].values())
+    assert all(interval == {"low": 0, "high": 0, "p": 1, "detectable": 0} for interval in result["interval"].values())
     assert words(result, "WBC+", "base").startswith("No difference in balanced accuracy between WBC+ and base.")
     assert n_seeds > 1 or result["mcnemar"]["p"] == 1
 
@@ -184,7 +184,8 @@ def test_differences_of_classes_are_first_minus_second():
 
 
 def told(difference, low, high, **more):
-    result = {"balanced_accuracy": difference, "interval": {"balanced_accuracy": {"low": low, "high": high}}, **more}
+    ends = {"low": low, "high": high, "detectable": 0.0207}
+    result = {"balanced_accuracy": difference, "interval": {"balanced_accuracy": ends}, **more}
     return words(result, "the control", "base")
 
 
@@ -197,11 +198,11 @@ def test_words_say_who_is_better_and_how_sure_that_is():
     )
     assert told(0.004, -0.01, 0.019) == (
         "No significant difference in balanced accuracy between the control and base: +0.4 points "
-        "(95 % interval -1.0 to 1.9)."
+        "(95 % interval -1.0 to 1.9). A true difference of 2.1 points would show in four of five such tests."
     )
     assert told(-0.0001, -0.01, 0.0) == (
         "No significant difference in balanced accuracy between the control and base: +0.0 points "
-        "(95 % interval -1.0 to 0.0)."
+        "(95 % interval -1.0 to 0.0). A true difference of 2.1 points would show in four of five such tests."
     )
     assert told(0.0, 0.0, 0.0) == "No difference in balanced accuracy between the control and base."
     assert told(0.0, 0.0, 0.0, mcnemar={"only_first": 1, "only_second": 12, "p": 0.0034}).endswith(
@@ -285,3 +286,20 @@ def test_words_say_that_groups_were_resampled():
     sentence = told(0.01, -0.02, 0.05, groups=7, permutation={"only_first": 9, "only_second": 4, "p": 0.25})
     assert "(95 % interval over 7 groups -2.0 to 5.0)" in sentence
     assert "(exact permutation test of whole groups: p = 0.250)" in sentence
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_the_detectable_difference_is_found_in_four_of_five_tests():
+    """Two models that are right at random, one more often by what the first test says could be found."""
+    rng, labels = np.random.default_rng(5), np.zeros(300, np.int64)
+
+    def draw(accuracy):
+        right = rng.random(len(labels)) < accuracy
+        return np.stack([right, ~right], axis=1)[None].astype(np.float64)
+
+    detectable = compare(draw(0.85), draw(0.75), labels)["interval"]["accuracy"]["detectable"]
+    results = [
+        compare(draw(0.8 + detectable / 2), draw(0.8 - detectable / 2), labels)["interval"]["accuracy"]["low"] > 0
+        for _ in range(40)
+    ]
+    assert 0.65 < np.mean(results) < 0.95

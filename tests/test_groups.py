@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from leuko.core.params.grouping import PRESETS, compile_rule
 from leuko.data.division import choose_groups, order_by_group
-from leuko.data.groups import describe_groups, in_words, read_groups, unseen
+from leuko.data.groups import describe_groups, in_words, unseen
 from leuko.data.layout import Problems
 from leuko.data.summary import describe_groups as describe
+from leuko.data.tables import read_groups
 from tests.conftest import tiny_settings
 from tests.course import WBC, draw_course, make_manifest
 
@@ -204,7 +205,9 @@ def test_classes_of_few_groups_and_classes_that_coincide_with_groups_are_named()
     assert findings["few"] == {"rare": 4}
     # Nor does the common class share a group with another, but with two classes that says the same.
     assert findings["coincide"]["rare"] == ["d1", "d2", "d3", "d4"]
-    assert any(line.startswith("rare coincides with groups of its own (d1, d2, d3, d4)") for line in in_words(findings))
+    for named, shown in ((True, "d1, d2, d3, d4"), (False, "4")):
+        told = in_words(findings, named=named)
+        assert any(line.startswith(f"rare coincides with groups of its own ({shown})") for line in told)
     assert any(line.startswith("rare comes from 4 groups only") for line in in_words(findings))
 
 

@@ -268,7 +268,9 @@ def without_tissue(tmp_path) -> Path:
     }
     correct_together(compared.values())
     reasons = {"plus": "there are no tissue images"}
-    write(tmp_path / "metrics/comparison.json", {"arms": scores, "gains": compared, "left_out": reasons})
+    write(
+        tmp_path / "metrics/comparison.json", {"arms": scores, "gains": compared, "left_out": reasons, "groups": None}
+    )
     for name in ("prcc", "cam16"):
         write(tmp_path / f"metrics/{name}.json", {})
         write(tmp_path / f"plots/history/{name}.csv", pd.DataFrame(history).iloc[:0])
@@ -282,7 +284,7 @@ def predictions_of(probabilities, labels, names) -> pd.DataFrame:
     predicted = [names[number] for number in probabilities.argmax(axis=1)]
     actual = [names[label] for label in labels]
     return pd.DataFrame(probabilities, columns=names).assign(
-        path=[f"{number}.png" for number in range(len(labels))], actual=actual, predicted=predicted
+        path=[f"{number}.png" for number in range(len(labels))], group="", actual=actual, predicted=predicted
     )
 
 

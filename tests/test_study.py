@@ -62,12 +62,12 @@ else:
     scores = {}
     for model, skill in (("base", 0.3), ("control", 0.3), ("plus", 0.9)):
         chance = random.Random(f"{model} {cell}")
-        rows = ["path,actual,predicted," + ",".join(classes)]
+        rows = ["path,group,actual,predicted," + ",".join(classes)]
         for image in range(50):
             actual = classes[image % 5]
             predicted = actual if chance.random() < skill else chance.choice(classes)
             probabilities = ["0.6" if label == predicted else "0.1" for label in classes]
-            rows.append(",".join([f"{image}.jpg", actual, predicted, *probabilities]))
+            rows.append(",".join([f"{image}.jpg", "", actual, predicted, *probabilities]))
         write(f"plots/predictions/{model}.csv", "\\n".join(rows) + "\\n")
         keys = ("accuracy", "balanced_accuracy", "macro_f1", "loss", "ece", "ece_calibrated", "auroc", "kappa")
         scores[model] = dict.fromkeys(keys, chance.random()) | {"temperature": 1.0}

@@ -28,13 +28,13 @@ import pandas as pd
 
 from leuko.core.classes import SETS, SUBSETS
 from leuko.data.duplicates import FINDINGS, as_pixels, find_duplicates, in_words
-from leuko.data.groups import read_groups
 from leuko.data.layout import Problems, discover, subset_folders
 from leuko.data.mask_checks import judge_masks
 from leuko.data.mask_meaning import Setting
 from leuko.data.parts import divide_held_out, divide_prcc, draw_subsets
 from leuko.data.probing import probe_all
 from leuko.data.scale import settle
+from leuko.data.tables import read_groups
 
 COLUMNS = {
     "set": "str",
@@ -120,7 +120,7 @@ def survey_data(
         subset_seed: draws other subsets, and nothing else; it counts only where they are drawn.
         duplicates: of pictures in several parts or under several classes, `warn` does nothing, `drop` takes them out
             of training and validation, and `fail` makes problems.
-        group: how an image's group is told, as `leuko.data.groups.read_groups` has it.
+        group: how an image's group is told, as `leuko.data.tables.read_groups` has it.
 
     Returns:
         What was found.

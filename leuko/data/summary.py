@@ -47,7 +47,7 @@ def describe_groups(manifest: pd.DataFrame, classes: Sequence[str]) -> str:
         return ""
     parts = findings["parts"]
     heading = f"Groups: {parts['train']} in training, {parts['val']} in validation, {parts['test']} in the test."
-    return "\n".join(["", heading, *(f"    {sentence}" for sentence in groups.in_words(findings)), ""])
+    return "\n".join(["", heading, *(f"    {sentence}" for sentence in groups.in_words(findings, named=True)), ""])
 
 
 def describe_duplicates(duplicates: pd.DataFrame, shown: int | None = None, where: str = "") -> str:

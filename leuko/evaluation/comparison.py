@@ -20,6 +20,7 @@ TESTS = {"mcnemar": "McNemar's exact test", "permutation": "exact permutation te
 
 N_RESAMPLES = 5_000
 LEVEL = 0.95
+POWER = 0.8
 
 
 def compare(
@@ -44,7 +45,8 @@ def compare(
 
     Returns:
         The difference of each headline score, first minus second, mean over the seeds; `interval`: for each of them
-        the ends `low` and `high` of the 95 % interval and `p`, twice the share of resamples on the far side of zero;
+        the ends `low` and `high` of the 95 % interval, `p`, twice the share of resamples on the far side of zero, and
+        `detectable`, the smallest difference that would have been found in four of five such tests;
         and with one seed `mcnemar`, or with groups `permutation`. Several seeds meet the same images again, so their
         answers are no independent pairs, which McNemar's test wants; there the `p` of the interval of accuracy, with
         seeds and images resampled, stands in for it. With groups there is also their number, `groups`.
@@ -109,7 +111,8 @@ def words(comparison: dict[str, Any], first: str, second: str) -> str:
         A sentence on balanced accuracy in percentage points and, where there is a test of accuracy, one on that.
     """
     difference = 100 * comparison["balanced_accuracy"]
-    low, high = (100 * comparison["interval"]["balanced_accuracy"][end] for end in ("low", "high"))
+    ends = comparison["interval"]["balanced_accuracy"]
+    low, high, detectable = (100 * ends[name] for name in ("low", "high", "detectable"))
     level = f"{100 * LEVEL:.0f} % interval"
     if "groups" in comparison:
         level += f" over {comparison['groups']} groups"
@@ -128,7 +131,8 @@ def words(comparison: dict[str, Any], first: str, second: str) -> str:
     else:
         sentence = (
             f"No significant difference in balanced accuracy between {first} and {second}: {difference:+z.1f} points "
-            f"({level} {low:z.1f} to {high:z.1f})."
+            f"({level} {low:z.1f} to {high:z.1f}). A true difference of {detectable:.1f} points would show in four of "
+            "five such tests."
         )
     sentence = sentence[0].upper() + sentence[1:]
     test = next((name for name in TESTS if name in comparison), None)
@@ -267,7 +271,16 @@ def interval_of(differences: NDArray[np.float64]) -> dict[str, float]:
     """The percentile interval of resampled differences and its p-value (Efron & Tibshirani 1993, chapters 13, 15)."""
     low, high = np.quantile(differences, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     n_beyond = min((differences <= 0).sum(), (differences >= 0).sum())
-    return {"low": float(low), "high": float(high), "p": float(min(1, 2 * (n_beyond + 1) / (N_RESAMPLES + 1)))}
+    # A difference shows if the interval around it leaves zero out: it has to be a half-width to do so in half of all
+    # tests, and a little more to do so in POWER of them (Lachin 1981).
+    half_width = (high - low) / 2
+    reach = 1 + norm.isf(1 - POWER) / norm.isf((1 - LEVEL) / 2)
+    return {
+        "low": float(low),
+        "high": float(high),
+        "p": float(min(1, 2 * (n_beyond + 1) / (N_RESAMPLES + 1))),
+        "detectable": float(reach * half_width),
+    }
 
 
 def widened(

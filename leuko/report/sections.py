@@ -16,7 +16,7 @@ from leuko.arms import Arm, GainOf, Look
 from leuko.core.classes import SUBSETS, TISSUE_CLASSES
 from leuko.core.image_grid import INK
 from leuko.evaluation.calibration import apply_temperature
-from leuko.evaluation.comparison import words
+from leuko.evaluation.comparison import TESTS, words
 from leuko.report import published
 from leuko.report.blocks import Cell, Figure, Panel, Table, Terms
 from leuko.report.class_panels import confusion_panel, f1_panel
@@ -90,7 +90,7 @@ def in_words(gain: GainOf, arms: Mapping[str, Arm], comparison: Mapping[str, Any
         arms: by key.
         comparison: what `compare` found.
     """
-    found = {key: part for key, part in comparison.items() if key != "mcnemar"}
+    found = {key: part for key, part in comparison.items() if key not in TESTS}
     sentence = words(found, arms[gain.better].phrase, arms[gain.than].phrase)
     ends = comparison["interval"]["balanced_accuracy"]
     if (ends["low"] > 0 or ends["high"] < 0) and not gain_of(comparison, "balanced_accuracy").significant:
@@ -116,20 +116,23 @@ def scores_table(scores: Scores, n_images: int) -> Table:
 
 
 def gains_table(gains: Sequence[GainOf], arms: Mapping[str, Arm], comparisons: Mapping[str, Any]) -> Table:
-    """The gains with their intervals, and McNemar's test of equal accuracy.
+    """The gains with their intervals, and a test of equal accuracy.
 
     Args:
         gains: the comparisons, of which there is at least one.
         arms: by key.
         comparisons: as comparison.json has them, by name.
     """
-    keys = list(comparisons[gains[0].name]["interval"])
+    some = comparisons[gains[0].name]
+    keys = list(some["interval"])
+    test = next(name for name in TESTS if name in some)
+    named = TESTS[test].replace("'", "’")
     rows = {
         gain_title(gain, arms): [
             *(gain_cell(comparisons[gain.name], key) for key in keys),
             Cell(comparisons[gain.name]["interval"]["balanced_accuracy"]["p_holm"], "p"),
-            *(Cell(comparisons[gain.name]["mcnemar"][key]) for key in ("only_first", "only_second")),
-            Cell(comparisons[gain.name]["mcnemar"]["p"], "p"),
+            *(Cell(comparisons[gain.name][test][key]) for key in ("only_first", "only_second")),
+            Cell(comparisons[gain.name][test]["p"], "p"),
         ]
         for gain in gains
     }
@@ -138,9 +141,10 @@ def gains_table(gains: Sequence[GainOf], arms: Mapping[str, Arm], comparisons: M
         "p of balanced accuracy, corrected",
         "Images only the first classifies correctly",
         "Images only the second classifies correctly",
-        "p of McNemar’s exact test",
+        f"p of the {named}",
     ]
-    return Table("gains", "Gains, with 95 % intervals (paired bootstrap of the images).", columns, rows)
+    resampled = f"of {some['groups']} whole groups" if "groups" in some else "of the images"
+    return Table("gains", f"Gains, with 95 % intervals (paired bootstrap {resampled}).", columns, rows)
 
 
 def gain_of(comparison: Mapping[str, Any], key: str) -> Gain:

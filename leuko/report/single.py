@@ -39,6 +39,7 @@ from leuko.report.sections import (
     versions_table,
     warning,
 )
+from leuko.report.trust import groups_blocks, power_blocks
 
 HEADLINE = {"balanced_accuracy": "Balanced accuracy", "accuracy": "Accuracy", "macro_f1": "Macro F1"}
 ANSWERS = ("gain", "gain_pretraining", "gain_encoder")
@@ -96,6 +97,14 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
             "calibration",
             "Calibration",
             [calibration_figure("calibration", "How often a model is right, by how sure it is.", answers, classes)],
+        ),
+        Section(
+            "trust",
+            "How far this holds",
+            [
+                *groups_blocks(comparison["groups"], scores),
+                *power_blocks(gains(present), {arm.key: arm for arm in present}, comparison["gains"]),
+            ],
         ),
         Section("training", "Training", [_training_figure(root, present)]),
     ]

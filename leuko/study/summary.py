@@ -92,10 +92,10 @@ def _summarise_split(table: pd.DataFrame, cells: Sequence[Cell], every: Sequence
     for gain in gains(present):
         common = [cell for cell in cells if cell.seed in seeds[gain.better] and cell.seed in seeds[gain.than]]
         if common:
-            better, labels = _read_predictions(common, gain.better)
-            than, _ = _read_predictions(common, gain.than)
-            compared[gain.name] = compare(better, than, labels)
-    _, labels = _read_predictions([cell for cell in cells if cell.seed in seeds[present[0].key]], present[0].key)
+            better, labels, groups = _read_predictions(common, gain.better)
+            than, _, _ = _read_predictions(common, gain.than)
+            compared[gain.name] = compare(better, than, labels, groups)
+    _, labels, _ = _read_predictions([cell for cell in cells if cell.seed in seeds[present[0].key]], present[0].key)
     return {
         "seeds": [cell.seed for cell in cells],
         "images": len(labels),
@@ -104,23 +104,30 @@ def _summarise_split(table: pd.DataFrame, cells: Sequence[Cell], every: Sequence
     }
 
 
-def _read_predictions(cells: Sequence[Cell], arm: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _read_predictions(
+    cells: Sequence[Cell], arm: str
+) -> tuple[NDArray[np.float64], NDArray[np.int64], list[str] | None]:
     """The predictions of an arm for the test images.
 
     Returns:
-        Probabilities, shape (seed, image, class); and the labels, shape (image,).
+        Probabilities, shape (seed, image, class); the labels, shape (image,); and the images' groups, or none if none
+        is known.
 
     Raises:
         LeukoError: if not all cells have the same test images.
     """
-    tables = [pd.read_csv(cell.folder / f"predictions/{arm}.csv", keep_default_na=False) for cell in cells]
-    images = tables[0][["path", "actual"]]
+    tables = [
+        pd.read_csv(cell.folder / f"predictions/{arm}.csv", dtype={"group": "str"}, keep_default_na=False)
+        for cell in cells
+    ]
+    images = tables[0][["path", "group", "actual"]]
     for cell, table in zip(cells, tables, strict=True):
-        if not table[["path", "actual"]].equals(images):
+        if not table[["path", "group", "actual"]].equals(images):
             raise LeukoError(f"{cell.folder}/predictions/{arm}.csv has other test images than {cells[0].folder}")
     classes = load_params(Params, cells[0].folder / "params.yaml").classes
     probabilities = np.stack([table[list(classes)].to_numpy(np.float64) for table in tables])
-    return probabilities, np.array([classes.index(label) for label in images["actual"]])
+    labels = np.array([classes.index(label) for label in images["actual"]])
+    return probabilities, labels, list(images["group"]) if images["group"].any() else None
 
 
 def _tell(number: int, split: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ def _is_a_subset(split: int) -> int:
 Split = Annotated[int, Field(strict=True), AfterValidator(_is_a_subset)]
 """The percentage of the labels to train on."""
 
-RESERVED = ("path", "actual", "predicted")
+RESERVED = ("path", "group", "actual", "predicted")
 """The columns of the tables of predictions that are no class."""
 
 

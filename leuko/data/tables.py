@@ -1,0 +1,80 @@
+"""What tables at the data root, and rules, say about images.
+
+An image's group is told by the table `groups.csv` at the data root (columns `path`, `group`), which importers write, by
+another such table, or by a pattern on the image's path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from leuko.core.params.grouping import compile_rule
+from leuko.data.layout import Problems
+
+TABLE = "groups.csv"
+"""The table of groups that is taken up wherever it lies at the data root."""
+
+
+def read_groups(root: Path, rule: str, paths: Sequence[str], problems: Problems) -> dict[str, str]:
+    """Find the group of every image.
+
+    Args:
+        root: the data root.
+        rule: `none`; the name of a preset; the path of a CSV file below the data root; or a regular expression with a
+            part named `group`, searched for in the image's path. The rule is asked about the images that `groups.csv`
+            at the data root, if there is one, does not name.
+        paths: the images, relative to the data root, with `/` between folders.
+        problems: where to note a table or pattern that cannot be used.
+
+    Returns:
+        The groups by path; empty text where an image's group is not known.
+    """
+    known = read_table(root, TABLE, "group", problems) if (root / TABLE).is_file() else {}
+    if rule.casefold().endswith(".csv"):
+        known = read_table(root, rule, "group", problems) | known
+        return {path: known.get(path, "") for path in paths}
+    if rule == "none":
+        return {path: known.get(path, "") for path in paths}
+    pattern = compile_rule(rule)
+    found = {path: match["group"] or "" for path in paths if (match := pattern.search(path))}
+    if paths and not found and not known:
+        problems.add(
+            "Rules for groups (ingest.group) that fit no image's path; correct the rule, or set it to none", rule
+        )
+    return {path: known.get(path, found.get(path, "")) for path in paths}
+
+
+def read_table(root: Path, name: str, column: str, problems: Problems) -> dict[str, str]:
+    """Read a table that says something about images, with columns `path` and another.
+
+    Args:
+        root: the data root.
+        name: the table's path, relative to the data root.
+        column: the other column.
+        problems: where to note what is wrong with the table.
+
+    Returns:
+        What it says, by path; nothing if it cannot be used.
+    """
+    try:
+        table = pd.read_csv(root / name, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:  # pandas' parser errors and bad UTF-8 are ValueErrors
+        problems.add("Tables that cannot be read; correct or remove them", f"{name}: {error}")
+        return {}
+    if missing := {"path", column} - set(table.columns):
+        problems.add(
+            f"Tables without the columns path and {column}; name them so", f"{name}: no {', '.join(sorted(missing))}"
+        )
+        return {}
+    table = table[["path", column]].drop_duplicates()
+    for path in sorted(set(table[table["path"].duplicated()]["path"])):
+        problems.add(f"Images with more than one {column} in a table; leave one row of each", f"{name}: {path}")
+    for path in table["path"]:
+        if not path or Path(path).is_absolute() or ".." in Path(path).parts or not (root / path).is_file():
+            problems.add(
+                "Rows of a table that name no file of the data root; correct or remove them", f"{name}: {path}"
+            )
+    return dict(zip(table["path"], table[column], strict=True))

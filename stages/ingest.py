@@ -9,7 +9,7 @@ from leuko.core.params.ingest import Ingest
 from leuko.core.params.labels import Classes
 from leuko.core.params.reading import load_params
 from leuko.data.manifest import survey_data
-from leuko.data.summary import describe_duplicates, describe_gaps, describe_groups
+from leuko.data.summary import describe_duplicates, describe_gaps, describe_groups, describe_notes
 
 MANIFEST = Path("data/manifest.csv")
 DUPLICATES = Path("data/duplicates.csv")
@@ -37,6 +37,7 @@ def main() -> None:
     print(
         describe_gaps(survey.manifest, params.classes)
         + describe_groups(survey.manifest, params.classes)
+        + describe_notes(survey, SHOWN)
         + describe_duplicates(survey.duplicates, SHOWN, f"all: {DUPLICATES}")
     )
 

@@ -16,6 +16,7 @@ CHECKS = {
     "prcc_val_fraction": 0.1,
     "prcc_test_fraction": 0.1,
     "min_side": 16,
+    "blank": "warn",
     "max_value": "auto",
     "mask": "auto",
     "mask_name": "{stem}",

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from leuko.core.params.grouping import PRESETS, compile_rule
 from leuko.data.division import choose_groups, order_by_group
 from leuko.data.groups import describe_groups, in_words, unseen
-from leuko.data.layout import Problems
 from leuko.data.summary import describe_groups as describe
 from leuko.data.tables import read_groups
+from leuko.data.tree import Problems
 from tests.conftest import tiny_settings
 from tests.course import WBC, draw_course, make_manifest
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leuko.core.errors import LeukoError
-from leuko.data.layout import Problems
+from leuko.data.tree import Problems
 from leuko.importers.csv_table import choose_columns
 from leuko.importers.delimited import read_table
 from leuko.importers.named_files import find_files

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> None:
     from leuko.core.params.everything import Params
     from leuko.core.params.reading import load_params
     from leuko.data.manifest import survey_data
-    from leuko.data.summary import describe_duplicates, describe_gaps, describe_groups, summary
+    from leuko.data.summary import describe_duplicates, describe_gaps, describe_groups, describe_notes, summary, verdict
 
     params = load_params(Params, options.params)
     root = options.folder or Path(params.data_root)
@@ -33,7 +33,8 @@ def run(options: argparse.Namespace) -> None:
     print(
         describe_gaps(survey.manifest, params.classes)
         + describe_groups(survey.manifest, params.classes)
+        + describe_notes(survey)
         + describe_duplicates(survey.duplicates)
     )
     survey.problems.raise_if_any(root)
-    print(f"\nNo problems in {root}.")
+    print(f"\n{verdict(survey, root, params.classes)}")

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from simplejpeg import decode_jpeg
 
+from leuko.data.jpeg import has_hole
 from leuko.data.scale import BYTE, Depth, Scale, declare, to_bytes
 from leuko.data.tiff import Samples, is_tiff, pillow_reads, read_tiff, stored
 from leuko.data.unreadable import INSTALL, MAX_PIXELS, UnreadableImageError, check_size, foreign
@@ -171,6 +172,8 @@ def _jpeg(content: bytes, image: Image.Image, least_side: int) -> Image.Image:
     Raises:
         UnreadableImageError: if it is.
     """
+    if has_hole(content):
+        raise UnreadableImageError("damaged or truncated (zeros in its data, as an interrupted copy leaves them)")
     colours = {"L": "GRAY", "RGB": "RGB"}.get(image.mode, "CMYK")
     try:
         pixels = decode_jpeg(content, colours, min_height=least_side, min_width=least_side)

@@ -27,14 +27,17 @@ import numpy as np
 import pandas as pd
 
 from leuko.core.classes import SETS, SUBSETS
+from leuko.data.clues import note_clues
 from leuko.data.duplicates import FINDINGS, as_pixels, find_duplicates, in_words
-from leuko.data.layout import Problems, discover, subset_folders
+from leuko.data.layout import discover, subset_folders
 from leuko.data.mask_checks import judge_masks
 from leuko.data.mask_meaning import Setting
 from leuko.data.parts import divide_held_out, divide_prcc, draw_subsets
+from leuko.data.picture_checks import judge_pictures
 from leuko.data.probing import probe_all
 from leuko.data.scale import settle
 from leuko.data.tables import read_groups
+from leuko.data.tree import Problems
 
 COLUMNS = {
     "set": "str",
@@ -88,6 +91,7 @@ def survey_data(
     prcc_val_fraction: float,
     prcc_test_fraction: float,
     min_side: int,
+    blank: str,
     max_value: float | str,
     mask: Setting,
     mask_name: str,
@@ -112,6 +116,7 @@ def survey_data(
         prcc_val_fraction: share of the pRCC images for validation.
         prcc_test_fraction: share of the pRCC images for the test.
         min_side: smaller images, in pixels, are refused.
+        blank: of images that show nothing, `warn` lists them, `drop` takes them out, and `fail` makes problems.
         max_value: what is white in images of more than eight bits per sample that do not declare it; with `auto` it is
             the full scale of the smallest usual depth that holds the largest value of all images of a set.
         mask: what of the masks' values is kept, as `leuko.data.mask_meaning.settle_rule` takes it.
@@ -152,6 +157,10 @@ def survey_data(
         for name in SETS
     }
     warnings = Problems()
+    note_clues(images, probes, group, warnings)
+    shown = judge_pictures(root, images, probes, scales, warnings)
+    for path in sorted(shown.blank) if blank == "fail" else ():
+        problems.add("Images that show nothing; remove them, or set ingest.blank to drop", path)
     read_as = judge_masks(images, probes, masks, scales, mask, problems, warnings)
     rows = [
         (
@@ -178,15 +187,17 @@ def survey_data(
     for finding, lines in in_words(twice).items() if duplicates == "fail" else ():
         for line in lines if finding != "copy" else ():
             problems.add(f"{FINDINGS[finding]}; remove all but one, or set ingest.duplicates to drop", line)
-    left = manifest[~manifest["path"].isin(twice[twice["dropped"]]["path"])].reset_index(drop=True)
+    dropped = set(twice[twice["dropped"]]["path"])
+    dropped |= {path.as_posix() for path in shown.blank} if blank == "drop" else set()
+    left = manifest[~manifest["path"].isin(dropped)].reset_index(drop=True)
     if not follow_folders:
         left = draw_subsets(left, classes, np.random.default_rng([seed, 2, subset_seed]))
     _note_losses(manifest, left, problems)
-    return Survey(left, twice, problems, warnings, read_as.notes)
+    return Survey(left, twice, problems, warnings, [*shown.notes, *read_as.notes])
 
 
 def _note_losses(before: pd.DataFrame, after: pd.DataFrame, problems: Problems) -> None:
-    """Note the classes of which dropping duplicates has left a part or a subset no image."""
+    """Note the classes of which dropping images has left a part or a subset no image."""
     for subset in SUBSETS:
         had, has = (
             set(rows[rows["subset"] <= subset][["set", "part", "class"]].itertuples(index=False, name=None))
@@ -194,5 +205,5 @@ def _note_losses(before: pd.DataFrame, after: pd.DataFrame, problems: Problems) 
         )
         for of_set, part, label in had - has:
             where = f" in the subset of {subset} %" if (of_set, part) == ("wbc", "train") else ""
-            kind = "Classes that dropping duplicates leaves without an image; remove the copies yourself"
+            kind = "Classes that dropping copies or blank images leaves without an image; remove them yourself"
             problems.add(kind, f"{of_set} {part} {label}{where}")

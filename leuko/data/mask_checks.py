@@ -10,10 +10,11 @@ import numpy as np
 
 from leuko.core.classes import SETS
 from leuko.data.images import Pixels, Probe
-from leuko.data.layout import ImageFile, Problems
+from leuko.data.layout import ImageFile
 from leuko.data.mask_meaning import MaskProbe, Setting, relation, settle_rule
 from leuko.data.mask_reading import TRANSPARENT, MaskRule, kept
 from leuko.data.scale import Scales
+from leuko.data.tree import Problems
 
 CLEAR = 0.2
 """The least correlation of cell and darkness that says anything; of expert-drawn masks none had less than 0.6."""

@@ -13,7 +13,8 @@ import pandas as pd
 
 from leuko.core.classes import SUBSETS
 from leuko.data.division import choose_groups, order_by_group
-from leuko.data.layout import ImageFile, Problems
+from leuko.data.layout import ImageFile
+from leuko.data.tree import Problems
 
 Groups = Mapping[str, str]
 """The images' groups by path; empty where unknown."""

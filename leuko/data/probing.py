@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from leuko.core.parallel import map_images
 from leuko.data.images import Probe, UnreadableImageError, probe_image
-from leuko.data.layout import ImageFile, Problems
+from leuko.data.layout import ImageFile
 from leuko.data.mask_meaning import MaskProbe, probe_mask
+from leuko.data.tree import Problems
 
 MAX_ELONGATION = 5
 

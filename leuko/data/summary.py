@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -10,6 +11,7 @@ from leuko.core.classes import SETS
 from leuko.data import groups
 from leuko.data.duplicates import FINDINGS, RANK, in_words
 from leuko.data.manifest import Survey
+from leuko.data.tree import printable
 
 TISSUE = {"cam16": "labelled tissue (CAM16)", "prcc": "unlabelled tissue (pRCC)"}
 
@@ -27,6 +29,38 @@ def summary(survey: Survey) -> str:
         longest=("longest", "max"),
     )
     return f"Images that can be used, and their sides in pixels:\n\n{table.to_string()}"
+
+
+def describe_notes(survey: Survey, shown: int | None = None) -> str:
+    """How images and masks are read, and all that only seems wrong.
+
+    Args:
+        survey: of the data root.
+        shown: how many of each kind of warning are named; none for all.
+    """
+    lines = ["", *survey.notes] if survey.notes else []
+    for kind, paths in sorted(survey.warnings.found.items()):
+        lines += ["", f"{kind} ({len(paths)}):", *(f"    {printable(path)}" for path in sorted(paths)[:shown])]
+        lines += ["    ... all: leuko check"] * (len(paths) > len(sorted(paths)[:shown]))
+    return "\n".join([*lines, ""]) if lines else ""
+
+
+def count_warnings(survey: Survey, classes: Sequence[str]) -> int:
+    """How much only seems wrong: images and masks, pictures in several parts or classes, what groups mean."""
+    doubtful = survey.duplicates[survey.duplicates["finding"] != "copy"]
+    return (
+        sum(map(len, survey.warnings.found.values()))
+        + doubtful["group"].nunique()
+        + len(groups.in_words(groups.describe_groups(survey.manifest, classes)))
+    )
+
+
+def verdict(survey: Survey, root: Path, classes: Sequence[str]) -> str:
+    """The last line of a check that found no problem."""
+    number = count_warnings(survey, classes)
+    if not number:
+        return f"No problems in {root}."
+    return f"No errors, {number} warning{'s' * (number > 1)} in {root}."
 
 
 def describe_gaps(manifest: pd.DataFrame, classes: Sequence[str]) -> str:

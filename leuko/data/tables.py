@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from leuko.core.params.grouping import compile_rule
-from leuko.data.layout import Problems
+from leuko.data.tree import Problems
 
 TABLE = "groups.csv"
 """The table of groups that is taken up wherever it lies at the data root."""

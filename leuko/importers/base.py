@@ -10,7 +10,7 @@ from pathlib import Path
 
 from leuko.core.errors import LeukoError
 from leuko.data.images import EXTENSIONS, Pixels
-from leuko.data.layout import Problems, Tree
+from leuko.data.tree import Problems, Tree
 
 ARCHIVES = (".rar", ".zip", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 

@@ -158,6 +158,7 @@ def check(folder: Path, plan: Plan) -> Survey:
         prcc_val_fraction=0.1,
         prcc_test_fraction=0.1,
         min_side=MIN_SIDE,
+        blank="warn",
         max_value="auto",
         mask="auto",
         mask_name="{stem}",

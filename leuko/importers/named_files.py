@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from leuko.data.layout import Problems
+from leuko.data.tree import Problems
 from leuko.importers.base import Found, look_through
 
 OUTSIDE = "Paths in a table that lead out of the folders given; name their folder as a further SOURCE"

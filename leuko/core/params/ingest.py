@@ -35,7 +35,7 @@ class Ingest(Group):
     per sample whose files do not say it; `mask` is what of the masks' values is kept, `auto` for what all of them
     tell; `mask_name` says how masks are named after their image's `{stem}`, if not alike. `group` tells which patient,
     smear, slide or day an image is of: `none`, a preset, a table or a pattern; the data root's `groups.csv` counts in
-    any case.
+    any case. `blank` decides about images that show nothing.
     """
 
     seed: Seed
@@ -43,6 +43,7 @@ class Ingest(Group):
     prcc_val_fraction: Fraction
     prcc_test_fraction: Fraction
     min_side: PositiveInt
+    blank: Literal["warn", "drop", "fail"]
     max_value: Annotated[float, Field(gt=0)] | Literal["auto"]
     mask: Literal["auto", "nonzero", "bright", "dark", "alpha"] | MaskValues
     mask_name: Annotated[str, AfterValidator(_is_a_pattern)]

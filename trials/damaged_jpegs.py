@@ -40,7 +40,7 @@ def early_end(content: bytearray, place: int, rng: np.random.Generator) -> None:
 WAYS: tuple[Callable[[bytearray, int, np.random.Generator], None], ...] = (zeros, another_byte, early_end)
 
 
-def pixels_start(content: bytes) -> int:
+def pixels_start(content: bytearray) -> int:
     """Where the part that holds the pixels begins: after the first scan's header."""
     place = 2
     while content[place + 1] != 0xDA:

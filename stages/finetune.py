@@ -5,6 +5,7 @@ from pathlib import Path
 
 from leuko.core.errors import LeukoError, run
 from leuko.core.files import write_table
+from leuko.core.params.families import SWITCHED_OFF
 from leuko.core.params.reading import load_params
 from leuko.models.store import left_out, save_model
 from leuko.training import distributed
@@ -22,10 +23,10 @@ def main() -> None:
     name = sys.argv[1]
     encoder = Path(f"models/encoders/{name}.safetensors")
     model_file, history_file = Path(f"models/transfer/{name}.safetensors"), Path(f"plots/history/transfer/{name}.csv")
-    if reason := left_out(encoder):
+    params = load_params(Settings)
+    if reason := left_out(encoder) if params.families.transfer else SWITCHED_OFF:
         leave_out(reason, model_file, history_file)
         return
-    params = load_params(Settings)
     device = set_up(params.device, params.compute, params.seed)
     inputs = [Path(__file__), encoder, PACKS / "cells/train", PACKS / "cells/val"]
     with resumable(f"finetune_{name}", params, device, inputs) as checkpoint:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from leuko.arms import arms
 from leuko.core.errors import run
+from leuko.core.params.families import SWITCHED_OFF, Families
 from leuko.core.params.group import Group, Seed
 from leuko.core.params.labels import Classes, Split
 from leuko.core.params.reading import load_params
@@ -30,6 +31,7 @@ class Settings(Group):
     classes: Classes
     split: Split
     seed: Seed
+    families: Families
     transfer: Transfer
     probe: Probe
 
@@ -46,7 +48,8 @@ def main() -> None:
         if arm.family != "features":
             continue
         path = Path(f"models/encoders/{arm.encoder}.safetensors")
-        if arm.encoder and (reason := left_out(path)):
+        lacking = left_out(path) if arm.encoder else ""
+        if reason := lacking if params.families.transfer else SWITCHED_OFF:
             save_left_out(arm.model, reason)
             continue
         encoder, known = load_encoder(path) if arm.encoder else (None, {"encoder": "", "width": 0, "side": 0})

@@ -11,6 +11,7 @@ from leuko.core.files import write_json, write_table
 from leuko.core.params.augment import Augment
 from leuko.core.params.cam16 import Cam16
 from leuko.core.params.compute import Compute
+from leuko.core.params.families import SWITCHED_OFF, Families
 from leuko.core.params.group import Device, Group
 from leuko.core.params.reading import load_params
 from leuko.models.store import save_model
@@ -34,6 +35,7 @@ class Settings(Group):
     """The settings that this stage reads."""
 
     device: Device
+    families: Families
     compute: Compute
     augment: Augment
     cam16: Cam16
@@ -54,8 +56,9 @@ def read_part(name: str, model: Cam16Net, device: torch.device) -> Part:
 def main() -> None:
     """Write the classifier, its history and its scores on the test images."""
     params = load_params(Settings)
-    if not len(read_rows(PACKS / "train")):
-        leave_out("there are no CAM16 images", MODEL, HISTORY)
+    lacking = "" if len(read_rows(PACKS / "train")) else "there are no CAM16 images"
+    if reason := lacking if params.families.published else SWITCHED_OFF:
+        leave_out(reason, MODEL, HISTORY)
         write_json(SCORES, {})
         return
     device = set_up(params.device, params.compute, params.cam16.seed)

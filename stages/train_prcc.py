@@ -11,6 +11,7 @@ from leuko.core.image_grid import image_grid
 from leuko.core.params.augment import Augment
 from leuko.core.params.compute import Compute
 from leuko.core.params.evaluate import Evaluate
+from leuko.core.params.families import SWITCHED_OFF, Families
 from leuko.core.params.group import Device, Group
 from leuko.core.params.prcc import Prcc
 from leuko.core.params.reading import load_params
@@ -35,6 +36,7 @@ class Settings(Group):
     """The settings that this stage reads."""
 
     device: Device
+    families: Families
     compute: Compute
     augment: Augment
     prcc: Prcc
@@ -68,8 +70,9 @@ def draw_reconstructions(model: nn.Module, test: Part, n_images: int, device: to
 def main() -> None:
     """Write the autoencoder, its history, its score on the test images and a picture of what it reconstructs."""
     params = load_params(Settings)
-    if not len(read_rows(PACKS / "train")):
-        leave_out("there are no pRCC images", MODEL, HISTORY)
+    lacking = "" if len(read_rows(PACKS / "train")) else "there are no pRCC images"
+    if reason := lacking if params.families.published else SWITCHED_OFF:
+        leave_out(reason, MODEL, HISTORY)
         write_json(SCORES, {})
         image_grid(RECONSTRUCTIONS, [])
         return

@@ -6,6 +6,7 @@ from leuko.core.errors import run
 from leuko.core.files import write_table
 from leuko.core.params.augment import Augment
 from leuko.core.params.compute import Compute
+from leuko.core.params.families import SWITCHED_OFF, Families
 from leuko.core.params.group import Device, Group, Seed
 from leuko.core.params.labels import Classes, Split
 from leuko.core.params.reading import load_params
@@ -18,10 +19,12 @@ from leuko.training import distributed
 from leuko.training.blood import blood_parts
 from leuko.training.device import set_up
 from leuko.training.loop import fit, predict
-from leuko.training.resume import resumable
+from leuko.training.resume import leave_out, resumable
 from leuko.training.tasks import Classification
 
 PACKS = Path("data/packs/wbc")
+MODEL = Path("models/wbc.safetensors")
+HISTORY = Path("plots/history/wbc.csv")
 
 
 class Settings(Group):
@@ -31,6 +34,7 @@ class Settings(Group):
     device: Device
     split: Split
     seed: Seed
+    families: Families
     compute: Compute
     augment: Augment
     wbc: Wbc
@@ -39,6 +43,9 @@ class Settings(Group):
 def main() -> None:
     """Write the classifier and its history."""
     params = load_params(Settings)
+    if not params.families.published:
+        leave_out(SWITCHED_OFF, MODEL, HISTORY)
+        return
     device = set_up(params.device, params.compute, params.seed)
     model = WbcNet(len(params.classes)).to(device)
     train, val = blood_parts(PACKS, params.split, params.classes, device, params.wbc)
@@ -64,8 +71,8 @@ def main() -> None:
             "recipe": params.wbc.model_dump(),
         }
         if distributed.is_rank_zero():
-            save_model(Path("models/wbc.safetensors"), model, config)
-            write_table(Path("plots/history/wbc.csv"), history)
+            save_model(MODEL, model, config)
+            write_table(HISTORY, history)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from leuko.core.errors import run
 from leuko.core.files import write_table
+from leuko.core.params.families import SWITCHED_OFF
 from leuko.core.params.reading import load_params
 from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.store import left_out, load_weights, save_model
@@ -23,7 +24,8 @@ HISTORY = Path("plots/history/wbc_plus.csv")
 def main() -> None:
     """Write the classifier, with the frozen networks in it, and its history."""
     params = load_params(Settings)
-    if reason := left_out(PRCC) or left_out(CAM16):
+    lacking = left_out(PRCC) or left_out(CAM16)
+    if reason := lacking if params.families.published else SWITCHED_OFF:
         leave_out(reason, MODEL, HISTORY)
         return
     device = set_up(params.device, params.compute, params.seed)

@@ -43,6 +43,7 @@ TINY = {
     "split": 100,
     "model": "plus",
     "seed": 0,
+    "families": {"published": True, "transfer": True},
     "compute": {"threads": 1, "processor": "portable", "precision": "auto", "compile": False},
     "demo": {"seed": 0, "fraction": 0.03},
     "ingest": {

@@ -45,7 +45,7 @@ with open(os.environ["SWITCHES"] + "/calls", "a") as calls:
 if stage == "ingest":
     write("data/manifest.csv", str(params["ingest"]))
     write("data/pretraining.csv", "the same whatever the subsets are")
-elif stage.startswith("train_"):
+elif stage != "evaluate":
     name = stage.removeprefix("train_")
     write(f"plots/history/{name}.csv", HISTORY)
     write(f"metrics/{name}.json", "{}")
@@ -57,10 +57,12 @@ else:
     if os.path.exists(os.environ["SWITCHES"] + "/fail-" + cell):
         sys.exit("It fails as it was told to.")
     classes = ["Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil"]
-    for name in ("wbc", "control", "wbc_plus"):
+    for name in ("wbc", "control", "wbc_plus", "transfer/scratch"):
         write(f"plots/history/{name}.csv", HISTORY)
     scores = {}
-    for model, skill in (("base", 0.3), ("control", 0.3), ("plus", 0.9)):
+    on = params["families"]
+    skills = {"base": 0.3, "control": 0.3, "plus": 0.9} if on["published"] else {}
+    for model, skill in (skills | ({"scratch": 0.5} if on["transfer"] else {})).items():
         chance = random.Random(f"{model} {cell}")
         rows = ["path,group,actual,predicted," + ",".join(classes)]
         for image in range(50):
@@ -74,7 +76,7 @@ else:
         per_class = dict.fromkeys(("precision", "recall", "f1"), chance.random()) | {"images": 10}
         scores[model]["classes"] = dict.fromkeys(classes, per_class)
     write("metrics/comparison.json", json.dumps({"arms": scores, "gains": {}, "left_out": {}}))
-    write("metrics/metrics.json", json.dumps(scores["plus"]))
+    write("metrics/metrics.json", json.dumps(next(iter(scores.values()))))
 '''
 
 
@@ -107,18 +109,29 @@ PIPELINE = {
             )
             for name in ("prcc", "cam16")
         },
+        "pretrain": _stage(
+            "pretrain",
+            deps=("data/pretraining.csv",),
+            params=["pretrain"],
+            outs=["plots/history/pretrain.csv"],
+            metrics=[],
+        ),
         "evaluate": _stage(
             "evaluate",
             deps=("data/manifest.csv", "metrics/prcc.json", "metrics/cam16.json"),
-            params=["split", "seed", "wbc"],
+            params=["split", "seed", "wbc", "families"],
             outs=[
                 "plots/predictions",
-                *(f"plots/history/{name}.csv" for name in ("wbc", "control", "wbc_plus")),
+                *(f"plots/history/{name}.csv" for name in ("wbc", "control", "wbc_plus", "transfer/scratch")),
             ],
             metrics=["metrics/metrics.json", "metrics/comparison.json"],
         ),
     }
 }
+
+
+ARMS = {*(arm.key for arm in PUBLISHED), "scratch"}
+"""Which arms the stand-in draws."""
 
 
 class Workspace:
@@ -250,7 +263,7 @@ def test_a_study_runs_fails_goes_on_and_notices_what_changed(workspace):
     for name in workspace.cells():
         folder = workspace.folder / "study/cells" / name
         assert {path.name for path in folder.iterdir()} == {*RESULTS.values(), ORIGIN}
-        assert {path.stem for path in (folder / "predictions").iterdir()} == {arm.key for arm in PUBLISHED}
+        assert {path.stem for path in (folder / "predictions").iterdir()} == ARMS
     # At 1 % every seed has a subset of its own; what all share was made once.
     assert workspace.calls("evaluate") == ["1 0 0", "10 0 0", "1 1 1", "10 1 0"]
     assert len(workspace.calls("train_prcc")) == len(workspace.calls("train_cam16")) == 1
@@ -264,7 +277,7 @@ def test_a_study_runs_fails_goes_on_and_notices_what_changed(workspace):
     assert list(table.columns) == ["split", "seed", "model", *HEADLINE]
     for split, part in summary.items():
         assert (part["seeds"], part["images"]) == ([0, 1], 50)
-        for model in (arm.key for arm in PUBLISHED):
+        for model in ARMS:
             scores = table[(table["split"] == int(split)) & (table["model"] == model)]["accuracy"]
             assert part["arms"][model]["mean"]["accuracy"] == pytest.approx(scores.mean(), rel=1e-5)
             assert part["arms"][model]["std"]["accuracy"] == pytest.approx(scores.std(), rel=1e-4)
@@ -294,6 +307,29 @@ def test_a_study_runs_fails_goes_on_and_notices_what_changed(workspace):
     assert "accuracy" in clone.call("dvc", "metrics", "diff", "study/split1-seed0", "study/split10-seed0")
     said = clone.study("--merge", fails=True)
     assert "wbc.epochs is 3, not 2" in said
+
+
+def test_families_come_one_after_the_other_and_with_as_many_seeds_as_they_may_take(workspace):
+    def seeds_of_arms() -> dict[str, list[int]]:
+        part = json.loads((workspace.folder / "study/summary.json").read_text())["splits"]["10"]
+        return {arm: found["seeds"] for arm, found in part["arms"].items()}
+
+    grid = ("--splits", "10", "--seeds", "2")
+    workspace.study(*grid, "--families", "transfer")
+    assert seeds_of_arms() == {"scratch": [0, 1]}
+    # The published family joins one seed; the other has what it needs.
+    said = workspace.study(*grid, "--families", "published,transfer", "--published-seeds", "1")
+    assert "split10-seed0 is to be made anew: no arms of the published family" in said
+    assert workspace.calls("evaluate") == ["10 0 0", "10 1 0", "10 0 0"]
+    assert seeds_of_arms() == {"base": [0], "control": [0], "plus": [0], "scratch": [0, 1]}
+    # Nothing that is there goes: a cell gets the families that it lacks, and more than it needs do no harm.
+    workspace.study("--splits", "10", "--seed-list", "1", "--families", "published")
+    everywhere = {arm: [0, 1] for arm in ARMS}
+    assert seeds_of_arms() == everywhere
+    assert "2 of 2 cells are there" in workspace.study(*grid, "--families", "transfer")
+    assert len(workspace.calls("evaluate")) == 4
+    assert seeds_of_arms() == everywhere
+    assert "there are published, transfer" in workspace.study("--families", "transfers", fails=True)
 
 
 def test_bad_settings_are_refused_before_anything_runs(workspace):

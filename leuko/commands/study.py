@@ -13,20 +13,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from leuko.core.classes import SUBSETS
 from leuko.core.errors import LeukoError
+from leuko.core.params.families import Families
 from leuko.study.cells import CELLS, Cell, Origin, cells_in, commit_of, is_complete, merge, origin_of_cell
-from leuko.study.clone import LOGS, Clone, as_changes, git, harvest, lock, tail, take_over
+from leuko.study.clone import LOGS, Clone, git, harvest, lock, tail, take_over
 
 REPORT = Path("reports/study")
+FAMILIES = tuple(Families.model_fields)
 
 EPILOG = """\
-One run is a DVC experiment, study-split<split>-seed<seed>, and trains base, control and WBC+. At 1 %, every seed has
-a subset of its own. Runs take the settings, tracked files and changes of the workspace as they are at the start.
+One run is a DVC experiment, study-split<split>-seed<seed>, and trains all arms of the families that are on. At 1 %,
+every seed has a subset of its own. Runs take the settings, tracked files and changes of the workspace as they are at
+the start.
 """
 
 
@@ -43,6 +47,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="other settings than in params.yaml"
     )
     parser.add_argument(
+        "--families",
+        type=_families,
+        metavar="FAMILY[,FAMILY]",
+        help=f"families of arms: {', '.join(FAMILIES)} (default: those that params.yaml switches on)",
+    )
+    parser.add_argument(
+        "--published-seeds",
+        type=int,
+        metavar="COUNT",
+        help="train the published family, which takes longest, with the first so many seeds only",
+    )
+    parser.add_argument(
         "--tag", action="store_true", help="tag every experiment's commit, study/split<split>-seed<seed>"
     )
     other = parser.add_mutually_exclusive_group()
@@ -56,6 +72,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _families(text: str) -> list[str]:
+    """Read names with commas between them."""
+    names = text.split(",")
+    if unknown := sorted(set(names) - set(FAMILIES)):
+        raise argparse.ArgumentTypeError(f"no family {', '.join(unknown)}; there are {', '.join(FAMILIES)}")
+    return names
+
+
 def run(options: argparse.Namespace) -> None:
     """Run what is missing of the study, or do what the options say instead.
 
@@ -67,27 +91,31 @@ def run(options: argparse.Namespace) -> None:
         print(f"{len(copied)} cells were copied.\n")
         _summarise(cells_in(CELLS))
         return
-    seeds = options.seed_list or range(options.seeds)
+    seeds = dict.fromkeys(options.seed_list or range(options.seeds))
     # All splits of a seed come before the next seed, so that a study that is cut short has something of each.
-    grid = [Cell(split, seed) for seed in dict.fromkeys(seeds) for split in dict.fromkeys(options.splits)]
+    grid = [Cell(split, seed) for seed in seeds for split in dict.fromkeys(options.splits)]
+    changes = options.set
+    if options.families:
+        changes = [*changes, *(f"families.{name}={str(name in options.families).lower()}" for name in FAMILIES)]
     if options.print_commands:
-        _print_commands(grid, options.set)
+        _print_commands(grid, changes)
         return
     # Schedulers end a job with the first; the second is ignored by what a shell starts in the background.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
     try:
-        _study(grid, options.set, options.tag)
+        _study(grid, changes, list(seeds)[: options.published_seeds], options.tag)
     except KeyboardInterrupt:
         raise LeukoError(f"Stopped. What is finished is in {CELLS}; the same command goes on from there.") from None
 
 
-def _study(grid: Sequence[Cell], changes: Sequence[str], tag: bool) -> None:
+def _study(grid: Sequence[Cell], changes: Sequence[str], with_published: Sequence[int], tag: bool) -> None:
     """Run what is missing of the grid, and summarise.
 
     Args:
         grid: the cells.
         changes: of settings, as `key=value`.
+        with_published: the seeds with which the published family is trained, if it is at all.
         tag: whether to tag the experiments' commits.
 
     Raises:
@@ -97,7 +125,8 @@ def _study(grid: Sequence[Cell], changes: Sequence[str], tag: bool) -> None:
         clone = Clone(handle)
         print("Preparing what all cells share.", flush=True)
         origin = clone.prepare(changes)
-        missing = [cell for cell in grid if not _is_there(cell, origin)]
+        grid = _with_families(grid, origin.families, with_published)
+        missing = [_widened(cell, origin) for cell in grid if not _is_there(cell, origin)]
         print(f"{len(grid) - len(missing)} of {len(grid)} cells are there.", flush=True)
         failures = _run_all(clone, origin, missing, len(grid), changes)
     if tag:
@@ -108,9 +137,24 @@ def _study(grid: Sequence[Cell], changes: Sequence[str], tag: bool) -> None:
         raise LeukoError("\n\n".join([f"{len(failures)} of {len(grid)} cells failed:", *failures]))
 
 
+def _with_families(grid: Sequence[Cell], families: frozenset[str], with_published: Sequence[int]) -> list[Cell]:
+    """Say of every cell which families it must have; cells without any are dropped."""
+    cells = [
+        replace(cell, families=families if cell.seed in with_published else families - {"published"}) for cell in grid
+    ]
+    return [cell for cell in cells if cell.families]
+
+
+def _widened(cell: Cell, origin: Origin) -> Cell:
+    """A cell that is to be made, with the families that it has already if nothing else is wrong with it."""
+    if not _is_current(replace(cell, families=frozenset()), origin):
+        return cell
+    return replace(cell, families=cell.families | origin_of_cell(cell.folder).families)
+
+
 def _is_current(cell: Cell, origin: Origin) -> bool:
     """Whether a cell is kept that was made with what it should be."""
-    return is_complete(cell.folder) and origin_of_cell(cell.folder) == origin.of(cell)
+    return is_complete(cell.folder) and not origin_of_cell(cell.folder).differences(origin.of(cell))
 
 
 def _is_there(cell: Cell, origin: Origin) -> bool:
@@ -136,7 +180,7 @@ def _run_all(clone: Clone, origin: Origin, missing: Sequence[Cell], total: int, 
             log = LOGS / f"{cell.name}.log"
             cell_start = time.monotonic()
             # Later changes win, so a cell's own come last.
-            succeeded = clone.run(cell.experiment, [*changes, *as_changes(cell.settings)], ["evaluate"], log)
+            succeeded = clone.run(cell.experiment, [*changes, *cell.changes], ["evaluate"], log)
             take_over()
             reasons = harvest(cell, origin) if succeeded else [f"\n{tail(log)}"]
             now = time.monotonic()

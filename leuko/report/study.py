@@ -72,13 +72,20 @@ def study_report(study: Path) -> Report:
     except FileNotFoundError as error:
         raise LeukoError(f"{error.filename} is missing; make study writes it") from error
     runs = {split: [Run(study, split, seed) for seed in part["seeds"]] for split, part in splits.items()}
-    some_run = next(iter(runs.values()))[0]
+    some_run = _fullest(runs)
     params = load_params(Params, some_run.folder / "params.yaml")
     every, classes = arms(params.transfer), params.classes
     present = [arm for arm in every if all(arm.key in part["arms"] for part in splits.values())]
     by_key = {arm.key: arm for arm in present}
-    compared = gains(present)
-    left_out = {key: reason for of_split in runs.values() for run in of_split for key, reason in run.left_out.items()}
+    compared = _compared(splits, present)
+    keys = {arm.key for arm in present}
+    left_out = {
+        key: reason
+        for of_split in runs.values()
+        for run in of_split
+        for key, reason in run.left_out.items()
+        if key not in keys
+    }
     verdicts = {gain: verdict(splits, gain, by_key) for gain in compared}
     return Report(
         next(iter(verdicts.values()), "No two of the arms that are there are compared."),
@@ -103,14 +110,19 @@ def study_report(study: Path) -> Report:
                 "Settings and versions",
                 [
                     Row([versions_table()]),
-                    "Settings of the first run. The others differ in split and seed, and with 1 % of the labels in the "
-                    "subset that was drawn.",
+                    "Settings of one run. The others differ in split and seed, with 1 % of the labels in the subset "
+                    "that was drawn, and in the families of arms where some seeds have fewer.",
                     Listing((some_run.folder / "params.yaml").read_text(encoding="utf-8")),
                 ],
             ),
         ],
         warning(params.data_root),
     )
+
+
+def _compared(splits: Mapping[str, Any], present: Sequence[Arm]) -> list[GainOf]:
+    """The comparisons that every split has, which takes a seed with both arms."""
+    return [gain for gain in gains(present) if all(gain.name in part["gains"] for part in splits.values())]
 
 
 def verdict(splits: Mapping[str, Any], gain: GainOf, by_key: Mapping[str, Arm]) -> str:
@@ -169,12 +181,22 @@ Runs = Mapping[str, Sequence[Run]]
 """By percentage of the labels, a run for every seed."""
 
 
+def _fullest(runs: Runs) -> Run:
+    """The first of the runs that have the most arms."""
+    return max((run for of_split in runs.values() for run in of_split), key=lambda run: len(run.scores))
+
+
+def _having(arm: Arm, runs: Sequence[Run]) -> list[Run]:
+    """The runs that have an arm; its family may have been trained with the first seeds alone."""
+    return [run for run in runs if arm.key in run.scores]
+
+
 def _label_blocks(
     splits: Mapping[str, Any], scores: pd.DataFrame, by_key: Mapping[str, Arm], classes: Sequence[str]
 ) -> list[Block]:
     """Scores and gains by the share of the labels."""
     present = list(by_key.values())
-    compared = gains(present)
+    compared = _compared(splits, present)
     blocks: list[Block] = [_efficiency_figure(scores, present, published.comparable(present, classes))]
     blocks += [_gains_figure(splits, compared, by_key)] if compared else []
     for key in (*HEADLINE, "loss"):
@@ -263,7 +285,10 @@ def _class_blocks(runs: Runs, present: Sequence[Arm], classes: Sequence[str]) ->
     """F1 of every class and confusion matrices, split by split."""
     means = {
         split: {
-            arm: {label: _mean([run.scores[arm.key]["classes"][label]["f1"] for run in of_split]) for label in classes}
+            arm: {
+                label: _mean([run.scores[arm.key]["classes"][label]["f1"] for run in _having(arm, of_split)])
+                for label in classes
+            }
             for arm in present
         }
         for split, of_split in runs.items()
@@ -284,7 +309,7 @@ def _class_blocks(runs: Runs, present: Sequence[Arm], classes: Sequence[str]) ->
             confusion_figure(
                 f"confusion-{split}",
                 f"With {split} % of the labels: test images by class, of all seeds together.",
-                {arm: pd.concat([run.predictions(arm) for run in of_split]) for arm in present},
+                {arm: pd.concat([run.predictions(arm) for run in _having(arm, of_split)]) for arm in present},
                 classes,
             )
             for split, of_split in runs.items()
@@ -303,14 +328,17 @@ def _calibration(split: str, runs: Sequence[Run], present: Sequence[Arm], classe
     return calibration_figure(
         f"calibration-{split}",
         f"With {split} % of the labels: how often a model is right, by how sure it is.",
-        {arm: [(run.predictions(arm), run.scores[arm.key]["temperature"]) for run in runs] for arm in present},
+        {
+            arm: [(run.predictions(arm), run.scores[arm.key]["temperature"]) for run in _having(arm, runs)]
+            for arm in present
+        },
         classes,
     )
 
 
 def _training_figure(runs: Runs, present: Sequence[Arm]) -> Figure:
     """The curves of the blood cells, split by split, and those of the pre-trainings, which all runs share."""
-    some_run = next(iter(runs.values()))[0]
+    some_run = _fullest(runs)
     return Figure(
         "training",
         "Training, a line for every seed. A mark is at the epoch whose weights were kept.",
@@ -320,7 +348,11 @@ def _training_figure(runs: Runs, present: Sequence[Arm]) -> Figure:
                     f"{split} % of the labels, validation",
                     "val_balanced_accuracy",
                     "balanced accuracy",
-                    {arm: [run.history(arm.history) for run in of_split] for arm in present if arm.history},
+                    {
+                        arm: [run.history(arm.history) for run in _having(arm, of_split)]
+                        for arm in present
+                        if arm.history
+                    },
                 )
                 for split, of_split in runs.items()
             ),

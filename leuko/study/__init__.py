@@ -1,7 +1,7 @@
 """The study: every split trained with several seeds, and what comes of it.
 
-A cell of the study is one split with one seed: one `dvc exp run`, which trains base, control and WBC+, as `evaluate`
-always scores all three. Models are therefore no axis of the grid.
+A cell of the study is one split with one seed: one `dvc exp run`, which trains all arms of the families that are on and
+lets `evaluate` score them. Arms are therefore no axis of the grid.
 
 | module | does |
 |---|---|

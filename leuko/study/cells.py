@@ -18,6 +18,7 @@ import yaml
 
 from leuko.core.errors import LeukoError
 from leuko.core.files import atomic_folder, write_json
+from leuko.core.params.families import Families
 
 CELLS = Path("study/cells")
 
@@ -33,16 +34,24 @@ ORIGIN = "made_with.json"
 SOURCES = ("dvc.yaml", "dvc.lock", "leuko", "stages")
 """What tells a run's origin, beside its settings."""
 
-NO_MATTER = ("data_root", "demo", "device", "launcher", "model")
-"""Settings that may differ: where a cell ran, what is reported, and what the hash of the images tells better."""
+NO_MATTER = ("data_root", "demo", "device", "families", "launcher", "model")
+"""Settings that may differ: where a cell ran, what is reported, what the hash of the images tells better, and which
+families of arms are there, of which more than are needed do no harm."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One split with one seed."""
+    """One split with one seed.
+
+    Attributes:
+        split: percentage of the labels.
+        seed: of the trainings.
+        families: of arms that it must have.
+    """
 
     split: int
     seed: int
+    families: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -69,6 +78,12 @@ class Cell:
         redrawn: dict[str, int | str] = {"ingest.subsets": "drawn", "ingest.subset_seed": self.seed}
         return {"split": self.split, "seed": self.seed} | (redrawn if self.split == 1 else {})
 
+    @property
+    def changes(self) -> list[str]:
+        """All settings of its run that are its own, as `key=value`."""
+        families = {f"families.{name}": str(name in self.families).lower() for name in Families.model_fields}
+        return [f"{key}={value}" for key, value in (self.settings | families).items()]
+
 
 def cells_in(folder: Path) -> list[Cell]:
     """The complete cells of a folder, by split and seed."""
@@ -91,23 +106,26 @@ class Origin:
         settings: by dotted keys, without those that do not matter.
         data: hash of the data root, as DVC has it.
         code: hash of the code that the stages up to `evaluate` depend on.
+        families: of arms that were trained.
     """
 
     settings: dict[str, Any]
     data: str
     code: str
+    families: frozenset[str]
 
     def of(self, cell: Cell) -> Origin:
-        """The same with the settings of a cell."""
-        return replace(self, settings=self.settings | cell.settings)
+        """The same with the settings and families of a cell."""
+        return replace(self, settings=self.settings | cell.settings, families=cell.families)
 
     def differences(self, other: Origin) -> list[str]:
-        """Say in words what differs from another origin; nothing if they are equal."""
+        """Say in words what keeps this origin from serving as another one; further families do not."""
         keys = sorted(self.settings.keys() | other.settings.keys())
         pairs = [(key, self.settings.get(key), other.settings.get(key)) for key in keys]
         found = [f"{key} is {mine}, not {theirs}" for key, mine, theirs in pairs if mine != theirs]
         found += ["other images"] if self.data != other.data else []
         found += ["other code"] if self.code != other.code else []
+        found += [f"no arms of the {name} family" for name in sorted(other.families - self.families)]
         return found
 
 
@@ -120,13 +138,14 @@ def origin_of_run(root: Path) -> Origin:
     settings = _read_yaml(root / "params.yaml")
     pipeline = _read_yaml(root / "dvc.lock")["stages"]["ingest"]["deps"]
     (data,) = [dep["md5"] for dep in pipeline if dep["path"] == settings["data_root"]]
-    return Origin(_flat(settings), data, _hash_code(root))
+    return Origin(_flat(settings), data, _hash_code(root), _families_in(settings))
 
 
 def origin_of_cell(folder: Path) -> Origin:
     """What a cell was made with, from its folder."""
     record = _read_yaml(folder / ORIGIN)
-    return Origin(_flat(_read_yaml(folder / "params.yaml")), record["data"], record["code"])
+    settings = _read_yaml(folder / "params.yaml")
+    return Origin(_flat(settings), record["data"], record["code"], _families_in(settings))
 
 
 def keep(root: Path, cell: Cell, commit: str) -> None:
@@ -197,6 +216,11 @@ def _cells_of(folder: Path) -> Path:
 def _read_yaml(path: Path) -> Any:  # noqa: ANN401  (what a file holds is known only when read)
     """Read YAML or JSON, which is YAML."""
     return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _families_in(settings: dict[str, Any]) -> frozenset[str]:
+    """The families of arms that are switched on."""
+    return frozenset(name for name, wanted in settings["families"].items() if wanted)
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:

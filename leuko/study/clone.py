@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,7 +38,7 @@ STATE = "refs/study/state"
 PREPARATION = "study-preparation"
 """The experiment that makes what all cells share; it has no results."""
 
-SHARED = ("train_prcc", "train_cam16")
+SHARED = ("train_prcc", "train_cam16", "pretrain")
 """The last of the stages that all cells share."""
 
 GRACE = 20  # seconds that a run gets to end by itself
@@ -251,8 +251,3 @@ def harvest(cell: Cell, origin: Origin) -> list[str]:
                 return []
             reasons += differences
     return reasons or [f"no experiment {cell.experiment}"]
-
-
-def as_changes(settings: Mapping[str, int | str]) -> list[str]:
-    """Settings as DVC wants them."""
-    return [f"{key}={value}" for key, value in settings.items()]

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from leuko.core.params.compute import Compute
+from leuko.core.params.families import Families
 from leuko.core.params.group import Device, Group, Seed
 from leuko.core.params.labels import Classes, Split
 from leuko.core.params.transfer import Finetune, Start, Transfer
@@ -33,6 +34,7 @@ class Settings(Group):
     device: Device
     split: Split
     seed: Seed
+    families: Families
     compute: Compute
     transfer: Transfer
     finetune: Finetune

@@ -10,6 +10,7 @@ import torch
 
 from leuko.core.params.augment import Augment
 from leuko.core.params.compute import Compute
+from leuko.core.params.families import Families
 from leuko.core.params.group import Device, Group, Seed
 from leuko.core.params.labels import Classes, Split
 from leuko.core.params.wbc_plus import WbcPlus
@@ -32,6 +33,7 @@ class Settings(Group):
     device: Device
     split: Split
     seed: Seed
+    families: Families
     compute: Compute
     augment: Augment
     wbc_plus: WbcPlus

@@ -12,6 +12,7 @@ from leuko.core.params.cam16 import Cam16
 from leuko.core.params.compute import Compute
 from leuko.core.params.demo import Demo
 from leuko.core.params.evaluate import Evaluate
+from leuko.core.params.families import Families
 from leuko.core.params.group import Device, Group, Seed, Text
 from leuko.core.params.ingest import Ingest
 from leuko.core.params.labels import Classes, Split
@@ -37,6 +38,7 @@ class Params(Group):
     split: Split
     model: Text
     seed: Seed
+    families: Families
     compute: Compute
     demo: Demo
     ingest: Ingest

@@ -7,6 +7,7 @@ from leuko.core.errors import LeukoError, run
 from leuko.core.files import write_table
 from leuko.core.params.families import SWITCHED_OFF
 from leuko.core.params.reading import load_params
+from leuko.data.manifest import read_manifest
 from leuko.models.store import left_out, save_model
 from leuko.training import distributed
 from leuko.training.device import set_up
@@ -14,6 +15,7 @@ from leuko.training.finetune import Settings, finetune
 from leuko.training.resume import leave_out, resumable
 
 PACKS = Path("data/packs")
+MANIFEST = Path("data/manifest.csv")
 
 
 def main() -> None:
@@ -28,9 +30,10 @@ def main() -> None:
         leave_out(reason, model_file, history_file)
         return
     device = set_up(params.device, params.compute, params.seed)
-    inputs = [Path(__file__), encoder, PACKS / "cells/train", PACKS / "cells/val"]
+    manifest = read_manifest(MANIFEST)
+    inputs = [Path(__file__), encoder, MANIFEST, PACKS / "cells/train", PACKS / "cells/val"]
     with resumable(f"finetune_{name}", params, device, inputs) as checkpoint:
-        model, config, history = finetune(params, name, PACKS, encoder, device, checkpoint)
+        model, config, history = finetune(params, name, PACKS, manifest, encoder, device, checkpoint)
         if distributed.is_rank_zero():
             save_model(model_file, model, config)
             write_table(history_file, history)

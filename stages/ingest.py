@@ -8,10 +8,12 @@ from leuko.core.params.group import Group, Text
 from leuko.core.params.ingest import Ingest
 from leuko.core.params.labels import Classes
 from leuko.core.params.reading import load_params
-from leuko.data.manifest import survey_data
+from leuko.data.manifest import survey_data, without_subsets
 from leuko.data.summary import describe_duplicates, describe_gaps, describe_groups, describe_notes
 
 MANIFEST = Path("data/manifest.csv")
+# Apart, so that nothing is measured or pre-trained anew when other subsets are drawn.
+IMAGES = Path("data/images.csv")
 DUPLICATES = Path("data/duplicates.csv")
 SHOWN = 10
 
@@ -26,12 +28,13 @@ class Settings(Group):
 
 
 def main() -> None:
-    """Read `data_root`, divide its images into parts and subsets, and write `data/manifest.csv`."""
+    """Read `data_root`, divide its images into parts and subsets, and write what comes of it."""
     params = load_params(Settings)
     root = Path(params.data_root)
     survey = survey_data(root, classes=params.classes, synonyms=params.synonyms, **params.ingest.model_dump())
     survey.problems.raise_if_any(root)
     write_table(MANIFEST, survey.manifest)
+    write_table(IMAGES, without_subsets(survey.manifest))
     write_table(DUPLICATES, survey.duplicates)
     print(survey.manifest.groupby(["set", "part"], sort=False).size().to_string(header=False))
     print(

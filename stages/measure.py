@@ -31,7 +31,7 @@ def main() -> None:
     """Write `data/packs/cells/<part>`, what their training part says of the set, and `data/packs/nuclei/train`."""
     params = load_params(Settings)
     options = params.measure
-    images = read_manifest(Path("data/manifest.csv"))
+    images = read_manifest(Path("data/images.csv"))
 
     root = Path(params.data_root)
     blood = images[images["set"] == "wbc"]

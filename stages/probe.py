@@ -14,12 +14,13 @@ from leuko.core.params.group import Group, Seed
 from leuko.core.params.labels import Classes, Split
 from leuko.core.params.reading import load_params
 from leuko.core.params.transfer import Probe, Transfer
+from leuko.data.manifest import read_manifest
 from leuko.evaluation.calibration import fit_temperature
 from leuko.evaluation.probe import background_colors, fit_probe
 from leuko.models.build import load_encoder
 from leuko.models.store import left_out, save_left_out, save_model
 from leuko.packs.reading import read_features, read_images, read_scales
-from leuko.training.parts import select_rows
+from leuko.training.parts import select_cells
 from leuko.training.predict import predict_features
 
 PACKS = Path("data/packs")
@@ -39,8 +40,9 @@ class Settings(Group):
 def main() -> None:
     """Write a classifier for every arm of this family."""
     params = load_params(Settings)
-    labelled, table = select_rows(PACKS / "cells/train", params.split)
-    _, val_table = select_rows(PACKS / "cells/val")
+    manifest = read_manifest(Path("data/manifest.csv"))
+    labelled, table = select_cells(PACKS / "cells/train", manifest, params.split)
+    _, val_table = select_cells(PACKS / "cells/val", manifest)
     labels, val_labels = (_numbers(some["class"], params.classes) for some in (table, val_table))
     spread = params.probe.few_labels == "propagate" and params.split <= params.probe.propagate_upto
     nuisance = background_colors(read_images(PACKS / "cells/train", "cell")) if spread else None

@@ -62,6 +62,11 @@ def read_manifest(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=COLUMNS, keep_default_na=False)
 
 
+def without_subsets(manifest: pd.DataFrame) -> pd.DataFrame:
+    """What a manifest says of the images themselves, whichever of their labels are used."""
+    return manifest.drop(columns=["subset", "mask_subset"])
+
+
 @dataclass(frozen=True)
 class Survey:
     """What a data root holds.

@@ -5,7 +5,7 @@ A pack is a folder with `cell.npy`, uint8 of shape (row, side, side, 3), `descri
 
 | column | meaning |
 |---|---|
-| class, subset, path | as in the manifest |
+| class, path, group | as in the manifest |
 | source | the file that the course handed out |
 | found | 1, or 0 if no cell was found: the crop then shows the image's centre, and all descriptors are 0 |
 | x, y | centre of the nucleus in pixels of the image |
@@ -142,15 +142,15 @@ def _write(
         depths: for whoever reads further images of the set as these were read.
     """
     pixels, descriptors, table = [], [], []
-    for row, found in zip(rows[["class", "subset", "path", "source"]].itertuples(index=False), cells, strict=True):
+    for row, found in zip(rows[["class", "path", "source", "group"]].itertuples(index=False), cells, strict=True):
         for cell in found:
             pixels.append(cell.pixels)
             descriptors.append(cell.descriptors)
-            table.append((row[0], row[1], row[2], row[3] or row[2], int(cell.found), *np.round(cell.centre, 1)))
+            table.append((row[0], row[1], row[2] or row[1], row[3], int(cell.found), *np.round(cell.centre, 1)))
     with atomic_folder(folder) as temporary:
         np.save(temporary / "cell.npy", np.array(pixels, np.uint8).reshape(-1, side, side, 3))
         np.save(temporary / "descriptors.npy", np.array(descriptors, np.float32).reshape(-1, len(DESCRIPTORS)))
-        columns = ["class", "subset", "path", "source", "found", "x", "y"]
+        columns = ["class", "path", "source", "group", "found", "x", "y"]
         write_table(temporary / "rows.csv", pd.DataFrame(table, columns=columns))
         if depths is not None:
             write_json(temporary / "scales.json", to_json(depths))

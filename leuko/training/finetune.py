@@ -22,7 +22,7 @@ from leuko.pretraining.tasks import standardize
 from leuko.training.device import to_device
 from leuko.training.loop import fit, predict
 from leuko.training.multitask import MultiTask
-from leuko.training.parts import cell_parts, select_rows
+from leuko.training.parts import cell_parts, select_cells
 from leuko.training.resume import Checkpoint
 from leuko.training.tasks import Classification
 
@@ -41,7 +41,13 @@ class Settings(Group):
 
 
 def finetune(
-    params: Settings, name: str, packs: Path, path: Path, device: torch.device, checkpoint: Checkpoint | None = None
+    params: Settings,
+    name: str,
+    packs: Path,
+    manifest: pd.DataFrame,
+    path: Path,
+    device: torch.device,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[TransferNet, dict[str, Any], pd.DataFrame]:
     """Train an encoder and a linear layer on the labels.
 
@@ -49,6 +55,7 @@ def finetune(
         params: the settings.
         name: of the starting point, in `params.transfer`.
         packs: the folder of all packs.
+        manifest: of the images.
         path: the file of the encoder; one that has learned nothing yet gives way to other random weights with every
             seed.
         device: where to train.
@@ -68,7 +75,7 @@ def finetune(
         load_weights(path, encoder)
     model = TransferNet(encoder, len(params.classes))
     to_device(model, device)
-    task = _task(params, start, model, packs, device)
+    task = _task(params, start, model, packs, manifest, device)
     history = fit(task, recipe, seed=params.seed, title=name, checkpoint=checkpoint)
     classification = Classification(model, task.train, task.val, recipe=recipe, compute=params.compute)
     config = {
@@ -87,10 +94,12 @@ def finetune(
     return model, config, history
 
 
-def _task(params: Settings, start: Start, model: TransferNet, packs: Path, device: torch.device) -> Classification:
+def _task(
+    params: Settings, start: Start, model: TransferNet, packs: Path, manifest: pd.DataFrame, device: torch.device
+) -> Classification:
     """Tell classes apart, and predict descriptors on the way if that is wanted."""
     recipe = params.finetune
-    train, val = cell_parts(packs, params.split, params.classes, model.inputs, device)
+    train, val = cell_parts(packs, manifest, params.split, params.classes, model.inputs, device)
     views = RandomViews(recipe.zoom, recipe.jitter) if recipe.augment == "views" else None
     if not start.multitask:
         return Classification(
@@ -103,7 +112,7 @@ def _task(params: Settings, start: Start, model: TransferNet, packs: Path, devic
             compute=params.compute,
         )
     folders = [packs / "cells/train", packs / "cells/val"]
-    rows = [select_rows(folders[0], params.split)[0], select_rows(folders[1])[0]]
+    rows = [select_cells(folders[0], manifest, params.split)[0], select_cells(folders[1], manifest)[0]]
     values = [read_values(folder, "descriptors")[some] for folder, some in zip(folders, rows, strict=True)]
     of_train, of_val = standardize(*(torch.from_numpy(some).to(device) for some in values))
     network = MultiTaskNet(model, of_train.shape[1])

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from leuko.core.errors import LeukoError
 from leuko.packs.reading import read_images, read_rows, read_values
 from leuko.training.inputs import Concat, Images, Inputs, Values
 from leuko.training.tasks import Part
@@ -68,13 +69,43 @@ def inputs_of(packs: Path, part: str, names: Sequence[str], rows: NDArray[np.int
     return Concat(*sources)
 
 
+def select_cells(
+    pack: Path, manifest: pd.DataFrame, split: int | None = None
+) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """Choose rows of a pack of cells, which does not say itself to which subsets its images belong.
+
+    Args:
+        pack: the pack's folder.
+        manifest: of the images.
+        split: only rows of the subsets up to this percentage; none for all rows.
+
+    Returns:
+        The rows' numbers in the pack, and what they are.
+
+    Raises:
+        LeukoError: if the pack holds an image that the manifest does not have.
+    """
+    table = read_rows(pack)
+    subset = table["path"].map(manifest.set_index("path")["subset"])
+    if subset.isna().any():
+        raise LeukoError(f"{pack} is of other images than the manifest; dvc repro makes both anew")
+    chosen = table if split is None else table[subset <= split]
+    return chosen.index.to_numpy(np.int64, copy=True), chosen.reset_index(drop=True)
+
+
 def cell_parts(
-    packs: Path, split: int, classes: Sequence[str], names: Sequence[str], device: torch.device
+    packs: Path,
+    manifest: pd.DataFrame,
+    split: int,
+    classes: Sequence[str],
+    names: Sequence[str],
+    device: torch.device,
 ) -> tuple[Part, Part]:
-    """The training and validation images of a classifier that takes them as they are in the packs.
+    """The training and validation images of a classifier that takes what was measured of cells.
 
     Args:
         packs: the folder of all packs.
+        manifest: of the images.
         split: percentage of the labels to train on.
         classes: in the order of their labels.
         names: the inputs.
@@ -85,7 +116,7 @@ def cell_parts(
     """
     parts = []
     for part, share in (("train", split), ("val", None)):
-        rows, table = select_rows(packs / PACK_OF[names[0]] / part, share)
+        rows, table = select_cells(packs / "cells" / part, manifest, share)
         inputs = inputs_of(packs, part, names, rows, device)
         parts.append(Part(inputs, labels_of(table, classes, device), len(rows)))
     return parts[0], parts[1]

@@ -72,11 +72,11 @@ class Cell:
     def settings(self) -> dict[str, int | str]:
         """What sets it apart from the other cells.
 
-        At 1 % a class may have a single image, and which one matters more than any seed of a training. There, the
-        subset is drawn anew for every seed.
+        Which images have labels matters more than any seed of a training, at 1 % above all, where a class may have a
+        single one. So the subset is drawn anew for every seed.
         """
         redrawn: dict[str, int | str] = {"ingest.subsets": "drawn", "ingest.subset_seed": self.seed}
-        return {"split": self.split, "seed": self.seed} | (redrawn if self.split == 1 else {})
+        return {"split": self.split, "seed": self.seed} | (redrawn if self.split < 100 else {})
 
     @property
     def changes(self) -> list[str]:

@@ -30,8 +30,9 @@ check: $(VENV)/installed
 study: $(VENV)/installed
 	leuko study $(STUDY)
 
+# A file's tests stay in one process, as they share what is costly to make.
 test: lint
-	pytest
+	pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed
 	ruff check .

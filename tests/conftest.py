@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import importlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,12 @@ TINY = {
     "evaluate": {"examples": 2},
     "report": {"pictures": True},
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first, so that processes that share the files end at about the same time."""
+    n_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -n_slow[item.path])
 
 
 def tiny_settings(**changes: Any) -> dict[str, Any]:

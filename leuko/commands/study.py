@@ -29,8 +29,8 @@ FAMILIES = tuple(Families.model_fields)
 
 EPILOG = """\
 One run is a DVC experiment, study-split<split>-seed<seed>, and trains all arms of the families that are on. Below
-100 %, every seed has a subset of its own. Runs take the settings, tracked files and changes of the workspace as they are at
-the start.
+100 %, every seed has a subset of its own. Runs take the settings, tracked files and changes of the workspace as they
+are at the start.
 """
 
 

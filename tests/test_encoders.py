@@ -106,7 +106,7 @@ def test_weights_of_another_network_twice_or_not_finite_are_refused(tmp_path):
     tensors = encoder.state_dict()
     cases = {
         "holds the tensors of pooled not": {name: t for name, t in tensors.items() if "blocks.1" not in name},
-        "several times, as student., teacher.: keep one": {"student": dict(tensors), "teacher": dict(tensors)},
+        "several times, as first., second.: keep one": {"second": dict(tensors), "first": dict(tensors)},
         "does not fit pooled": {name: t[:1] if "conv1" in name else t for name, t in tensors.items()},
         "not finite": {name: t * float("nan") if "conv1" in name else t for name, t in tensors.items()},
     }

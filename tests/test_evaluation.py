@@ -66,7 +66,7 @@ def test_a_class_without_images_is_reported_and_left_out_of_the_means():
     logits, labels = answers(100, classes=(0, 1, 3, 4))
     probabilities = softmax(logits, axis=1)
     scores = score(probabilities, labels, NAMES)
-    assert scores["classes"]["c"] == {"precision": 0, "recall": 0, "f1": 0, "images": 0}
+    assert scores["classes"]["c"] == {"precision": None, "recall": None, "f1": None, "images": 0}
     present = [scores["classes"][name] for name in "abde"]
     assert scores["balanced_accuracy"] == pytest.approx(np.mean([part["recall"] for part in present]))
     assert scores["macro_f1"] == pytest.approx(np.mean([part["f1"] for part in present]))
@@ -187,7 +187,7 @@ def test_evaluate_compares_the_models_though_a_class_is_missing(evaluated):
     assert list(scores) == ["base", "control", "plus", "scratch"]
     assert set(comparison["left_out"].values()) == {"this test has none"}
     for arm in scores.values():
-        assert arm["classes"]["Basophil"]["images"] == 0
+        assert arm["classes"]["Basophil"] == {"precision": None, "recall": None, "f1": None, "images": 0}
         assert arm["temperature"] == 2
         assert 0 <= arm["ece_calibrated"] <= 1
     assert list(gains) == ["gain", "gain_pretraining", "gain_size", "gain_encoder"]

@@ -181,6 +181,8 @@ def test_differences_of_classes_are_first_minus_second():
     assert list(differences) == list(NAMES)
     assert differences["c"]["recall"] == first["classes"]["c"]["recall"] - second["classes"]["c"]["recall"]
     assert set(differences["c"]) == {"precision", "recall", "f1"}
+    absent = [score(classifier(labels % 2, seed=seed)[0], labels % 2, NAMES) for seed in (1, 2)]
+    assert class_differences(*absent)["c"] == {"precision": None, "recall": None, "f1": None}
 
 
 def told(difference, low, high, **more):

@@ -374,6 +374,14 @@ def test_both_networks_can_be_asked():
         assert np.ptp(heat) > 0
 
 
+def test_a_map_of_a_picture_in_which_nothing_matters_is_blank():
+    torch.manual_seed(0)
+    sides = (32, 64, 32)
+    for network in (WbcNet(5), WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), 5)):
+        views = [torch.full((3, side, side), 0.3) for side in sides]
+        assert not heat_map(network.eval().classify, views[: len(network.inputs)]).any()
+
+
 def test_spotlight_fades_what_does_not_count():
     heat = np.zeros((N_CELLS, N_CELLS))
     heat[:2, :2] = 1

@@ -72,11 +72,15 @@ def compare(
     return comparison
 
 
-def class_differences(first: dict[str, Any], second: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """The differences of two models' precision, recall and F1 for each class, first minus second, of `score`s."""
+def class_differences(first: dict[str, Any], second: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+    """The differences of two models' precision, recall and F1 for each class, first minus second, of `score`s.
+
+    They are none for a class without images.
+    """
+    keys = ("precision", "recall", "f1")
     return {
-        name: {key: first["classes"][name][key] - second["classes"][name][key] for key in ("precision", "recall", "f1")}
-        for name in first["classes"]
+        name: {key: None if one[key] is None else one[key] - second["classes"][name][key] for key in keys}
+        for name, one in first["classes"].items()
     }
 
 

@@ -41,7 +41,8 @@ def score(probabilities: NDArray[np.float64], labels: NDArray[np.int64], classes
         `accuracy`, `balanced_accuracy` and `macro_f1` (means over the classes that occur among the labels), `loss`
         (mean negative log-likelihood), `ece` (expected calibration error), `auroc` (each class against the rest, mean
         over the classes that occur), `kappa` (Cohen 1960), and `classes`: for each its `precision`, `recall`, `f1` and
-        `images`. AUROC and kappa say nothing about images of one class only, and are none there.
+        `images`; of a class without images nothing is known, and its scores are none. AUROC and kappa say nothing about
+        images of one class only, and are none there.
     """
     predicted = probabilities.argmax(axis=1)
     numbers = np.arange(len(classes))
@@ -59,9 +60,9 @@ def score(probabilities: NDArray[np.float64], labels: NDArray[np.int64], classes
         "kappa": float(cohen_kappa_score(labels, predicted, labels=numbers)) if mixed else None,
         "classes": {
             name: {
-                "precision": float(precision[number]),
-                "recall": float(recall[number]),
-                "f1": float(f1[number]),
+                "precision": float(precision[number]) if occurs[number] else None,
+                "recall": float(recall[number]) if occurs[number] else None,
+                "f1": float(f1[number]) if occurs[number] else None,
                 "images": int(support[number]),
             }
             for number, name in enumerate(classes)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from leuko.core.errors import LeukoError
 from leuko.models.classifier import Classifier
 from leuko.models.store import misfits, read_nested_tensors, reason
+from leuko.models.wrappers import describe_prefix, fitting_prefixes
 
 POOLED = "pooled"
 """The name of this project's own encoder; all others are torchvision's."""
@@ -220,15 +221,16 @@ def load_encoder_weights(encoder: Encoder, network: str, weights: str) -> None:
     # Some files, torchvision's own among them, do not count the batches that batch norm has seen; nothing needs it.
     counts = {name: count for name, count in expected.items() if name.endswith("num_batches_tracked")}
     needed = expected.keys() - counts.keys()
-    one = min(needed)
-    prefixes = [name.removesuffix(one) for name in tensors if name.endswith(one)]
-    fitting = [prefix for prefix in prefixes if all(prefix + name in tensors for name in needed)]
+    fitting = fitting_prefixes(tensors, needed)
     if len(fitting) != 1:
         found = f"several times, as {', '.join(sorted(fitting))}: keep one" if fitting else "not"
         raise LeukoError(f"{weights} holds the tensors of {network} {found}")
     own = counts | {name: tensors[fitting[0] + name] for name in expected if fitting[0] + name in tensors}
     if wrong := misfits(own, expected):
         raise LeukoError(f"{weights} does not fit {network}: {wrong}")
+    n_others = sum(not name.startswith(fitting[0]) for name in tensors)
+    if words := describe_prefix(weights, fitting[0], n_others):
+        print(words)
     inner.load_state_dict(own)
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from leuko.core.errors import LeukoError
-from leuko.models.store import misfits, read_tensors, reason
+from leuko.models.store import misfits, read_nested_tensors, reason
+from leuko.models.wrappers import describe_prefix, fitting_prefixes
 
 N_FEATURES = 5
 """The values that the classifier of blood cells is handed."""
@@ -85,7 +86,8 @@ def load_backbone(backbone: nn.Module, weights: str) -> None:
     Args:
         backbone: the network, changed in place.
         weights: `imagenet` for torchvision's, `none` to leave it as it was initialised, or the path of a
-            `.safetensors` or `.pth` file with ResNet-18's tensors.
+            `.safetensors` or `.pth` file with ResNet-18's tensors, wherever a training has wrapped them; this
+            project's own tissue classifier is such a file.
 
     Raises:
         LeukoError: if the weights cannot be had, or are not a ResNet-18's.
@@ -94,9 +96,18 @@ def load_backbone(backbone: nn.Module, weights: str) -> None:
         return
     if weights != "imagenet" and not Path(weights).is_file():
         raise LeukoError(f"cam16.weights: {weights} is not there; it may be imagenet, none or the path of a file")
-    tensors = _imagenet_tensors() if weights == "imagenet" else read_tensors(Path(weights))
-    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
+    tensors = _imagenet_tensors() if weights == "imagenet" else read_nested_tensors(Path(weights))
     expected = backbone.state_dict()
+    needed = [name for name in expected if not name.endswith("num_batches_tracked")]
+    fitting = fitting_prefixes(tensors, needed)
+    if len(fitting) > 1:
+        places = ", ".join(prefix.removesuffix(".") or "the file itself" for prefix in fitting)
+        raise LeukoError(f"cam16.weights: {weights} holds a ResNet-18 several times, under {places}; keep one")
+    prefix = fitting[0] if fitting else ""
+    inside = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    if words := describe_prefix(weights, prefix, len(tensors) - len(inside)):
+        print(f"cam16.weights: {words}")
+    tensors = {name: tensor for name, tensor in inside.items() if not name.startswith("fc.")}
     # Older files, torchvision's own among them, do not count the batches that batch norm has seen; nothing needs it.
     tensors = {name: count for name, count in expected.items() if name.endswith("num_batches_tracked")} | tensors
     if wrong := misfits(tensors, expected):

@@ -16,6 +16,8 @@ from torch import Tensor
 
 N_CELLS = 8
 """Rows and columns of a map."""
+LEAST = 1e-4
+"""Nats that are worth showing."""
 CHUNK = 9
 """Covered images classified at a time."""
 
@@ -34,7 +36,8 @@ def heat_map(classify: Callable[..., Tensor], views: Sequence[Tensor]) -> NDArra
             are multiples of 8.
 
     Returns:
-        Shape (8, 8), in nats; below zero where the image speaks against the answer.
+        Shape (8, 8), in nats; below zero where the image speaks against the answer; zero everywhere if no place changes
+        the odds by one in ten thousand, so that a map of nothing shows nothing rather than rounding.
     """
     covers = torch.zeros(N_CELLS + 1, N_CELLS + 1, N_CELLS, N_CELLS, dtype=torch.bool)
     for row in range(N_CELLS + 1):
@@ -46,7 +49,7 @@ def heat_map(classify: Callable[..., Tensor], views: Sequence[Tensor]) -> NDArra
     logits = torch.cat([classify(*(_covered(view, chunk) for view in views)) for chunk in covers.split(CHUNK)])
     losses = _log_odds(whole, answer) - _log_odds(logits, answer)
     heat: NDArray[np.float64] = (covers * losses[:, None, None]).sum(0).div(4).numpy()
-    return heat
+    return heat if np.abs(heat).max() >= LEAST else np.zeros_like(heat)
 
 
 def _covered(view: Tensor, covers: Tensor) -> Tensor:

@@ -125,8 +125,12 @@ def examples(
             lines.append(_line(arm, answer))
             shown = [np.array(images[name][place]) for name in models[arm].inputs]
             sizes = [torch.from_numpy(image).permute(2, 0, 1).float().to(device) / 255 for image in shown]
-            lit = spotlight(shown[0], heat_map(models[arm].classify, sizes))
-            pictures.append(picture(lit, f"What {arm.title} looks at to call it {answer['predicted']}", arm.title))
+            heat = heat_map(models[arm].classify, sizes)
+            looks = f"What {arm.title} looks at to call it {answer['predicted']}"
+            label = arm.title
+            if not heat.any():
+                looks, label = f"No place matters to {arm.title}", f"{arm.title}: no place matters"
+            pictures.append(picture(spotlight(shown[0], heat), looks, label))
         cards.append(Card(pictures, lines))
     some = f", {len(cards)} of them shown" if len(cards) < len(found) else ""
     caption = f"{right.title} right, {wrong.title} wrong: {len(found)} of {len(answers[right])} test images{some}"

@@ -17,12 +17,14 @@ from leuko.core.params.reading import load_params
 from leuko.data.groups import describe_groups, in_words, unseen
 from leuko.evaluation.calibration import apply_temperature, expected_calibration_error
 from leuko.evaluation.comparison import class_differences, compare, correct_together, words
+from leuko.evaluation.predictions import table_of
 from leuko.evaluation.scores import HEADLINE, score
 from leuko.models.build import load_classifier
 from leuko.models.classifier import Classifier
 from leuko.models.feature_classifier import FeatureClassifier
+from leuko.models.foreign import is_foreign, load_domain
 from leuko.models.store import check_config, left_out
-from leuko.packs.reading import read_features, read_rows
+from leuko.packs.reading import read_features, read_rows, read_values
 from leuko.training.device import set_up
 from leuko.training.parts import select_rows
 from leuko.training.predict import predict_features, predict_pack
@@ -65,7 +67,7 @@ def main() -> None:
             if is_unseen.any():
                 of_unseen = score(probabilities[arm.key][is_unseen], labels[is_unseen], classes)
                 scores[arm.key]["unseen"] = {name: of_unseen[name] for name in HEADLINE}
-            predictions = _as_table(table, probabilities[arm.key], classes)
+            predictions = table_of(table, probabilities[arm.key], classes)
             write_table(folder / arm.predictions.name, predictions)
             if arm.key == _reported(params, present).key:
                 write_table(folder / "model.csv", predictions)
@@ -90,6 +92,8 @@ def main() -> None:
             "groups": found and found | {"unseen": int(is_unseen.sum())},
         },
     )
+
+    write_json(Path("metrics/external/own.json"), {"foreign": _foreign(present)})
 
     shown = [*HEADLINE, "ece", "ece_calibrated", "auroc", "kappa"]
     summary = pd.DataFrame({key: {name: part[name] for name in shown} for key, part in scores.items()}).T
@@ -119,6 +123,14 @@ def _predict(arm: Arm, model: Classifier, rows: NDArray[np.int64], device: torch
     return predict_pack(model, PACKS, "test", rows, device)
 
 
+def _foreign(present: list[Arm]) -> dict[str, dict[str, float | bool]]:
+    """By arm, how foreign the own test seems, which it should not."""
+    descriptors = read_values(PACKS / "cells/test", "descriptors")
+    domains = {arm.key: load_domain(arm.model) for arm in present}
+    beyond = {key: domain.beyond(descriptors) for key, domain in domains.items() if domain}
+    return {key: {"beyond": float(some.mean()), "is_foreign": is_foreign(some)} for key, some in beyond.items()}
+
+
 def _reported(params: Params, present: list[Arm]) -> Arm:
     """The arm that the setting `model` names or, if it is left out, the first that is not."""
     return next((arm for arm in present if arm.key == params.model), present[0])
@@ -128,14 +140,6 @@ def _taken_for(arm: Arm, params: Params) -> dict[str, object]:
     """What an arm's model file must say, lest a file of other settings is scored."""
     size = {"size": params.augment.wbc_size} if arm.family == "published" else {}
     return {"model": arm.key, "classes": list(params.classes), "split": params.split, "seed": params.seed, **size}
-
-
-def _as_table(table: pd.DataFrame, probabilities: np.ndarray, classes: tuple[str, ...]) -> pd.DataFrame:
-    """Predictions, a row per image."""
-    predicted = [classes[number] for number in probabilities.argmax(axis=1)]
-    columns = {label: probabilities[:, number] for number, label in enumerate(classes)}
-    what = {"path": table["path"], "group": table["group"], "actual": table["class"], "predicted": predicted}
-    return pd.DataFrame(what | columns)
 
 
 if __name__ == "__main__":

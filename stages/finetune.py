@@ -8,7 +8,7 @@ from leuko.core.files import write_table
 from leuko.core.params.families import SWITCHED_OFF
 from leuko.core.params.reading import load_params
 from leuko.data.manifest import read_manifest
-from leuko.models.store import left_out, save_model
+from leuko.models.store import left_out, read_tensors, save_model
 from leuko.training import distributed
 from leuko.training.device import set_up
 from leuko.training.finetune import Settings, finetune
@@ -16,6 +16,7 @@ from leuko.training.resume import leave_out, resumable
 
 PACKS = Path("data/packs")
 MANIFEST = Path("data/manifest.csv")
+DOMAIN = Path("data/packs/cells/domain.safetensors")
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
     with resumable(f"finetune_{name}", params, device, inputs) as checkpoint:
         model, config, history = finetune(params, name, PACKS, manifest, encoder, device, checkpoint)
         if distributed.is_rank_zero():
-            save_model(model_file, model, config)
+            save_model(model_file, model, config, read_tensors(DOMAIN))
             write_table(history_file, history)
 
 

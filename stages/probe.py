@@ -18,12 +18,13 @@ from leuko.data.manifest import read_manifest
 from leuko.evaluation.calibration import fit_temperature
 from leuko.evaluation.probe import background_colors, fit_probe
 from leuko.models.build import load_encoder
-from leuko.models.store import left_out, save_left_out, save_model
+from leuko.models.store import left_out, read_tensors, save_left_out, save_model
 from leuko.packs.reading import read_features, read_images, read_scales
 from leuko.training.parts import select_cells
 from leuko.training.predict import predict_features
 
 PACKS = Path("data/packs")
+DOMAIN = Path("data/packs/cells/domain.safetensors")
 
 
 class Settings(Group):
@@ -73,7 +74,7 @@ def main() -> None:
             "temperature": fit_temperature(predict_features(model, of_val), val_labels),
             "settings": params.probe.model_dump(),
         }
-        save_model(arm.model, model, config)
+        save_model(arm.model, model, config, read_tensors(DOMAIN))
 
 
 def _numbers(labels: pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from leuko.core.files import write_table
 from leuko.core.params.families import SWITCHED_OFF
 from leuko.core.params.reading import load_params
 from leuko.models.autoencoder import PrccAutoencoder
-from leuko.models.store import save_model
+from leuko.models.store import read_tensors, save_model
 from leuko.models.tissue import Cam16Net
 from leuko.training import distributed
 from leuko.training.device import set_up
@@ -20,6 +20,7 @@ from leuko.training.resume import leave_out, resumable
 PACKS = Path("data/packs/wbc")
 MODEL = Path("models/control.safetensors")
 HISTORY = Path("plots/history/control.csv")
+DOMAIN = Path("data/packs/cells/domain.safetensors")
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
     with resumable("train_control", params, device, [Path(__file__), PACKS / "train", PACKS / "val"]) as checkpoint:
         model, config, history = train_plus(params, prcc, cam16, PACKS, device, "control", checkpoint)
         if distributed.is_rank_zero():
-            save_model(MODEL, model, config)
+            save_model(MODEL, model, config, read_tensors(DOMAIN))
             write_table(HISTORY, history)
 
 

@@ -13,7 +13,7 @@ from leuko.core.params.reading import load_params
 from leuko.core.params.wbc import Wbc
 from leuko.evaluation.calibration import fit_temperature
 from leuko.models.base import WbcNet
-from leuko.models.store import save_model
+from leuko.models.store import read_tensors, save_model
 from leuko.packs.reading import read_scales
 from leuko.training import distributed
 from leuko.training.blood import blood_parts
@@ -25,6 +25,7 @@ from leuko.training.tasks import Classification
 PACKS = Path("data/packs/wbc")
 MODEL = Path("models/wbc.safetensors")
 HISTORY = Path("plots/history/wbc.csv")
+DOMAIN = Path("data/packs/cells/domain.safetensors")
 
 
 class Settings(Group):
@@ -71,7 +72,7 @@ def main() -> None:
             "recipe": params.wbc.model_dump(),
         }
         if distributed.is_rank_zero():
-            save_model(MODEL, model, config)
+            save_model(MODEL, model, config, read_tensors(DOMAIN))
             write_table(HISTORY, history)
 
 

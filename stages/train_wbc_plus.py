@@ -7,7 +7,7 @@ from leuko.core.files import write_table
 from leuko.core.params.families import SWITCHED_OFF
 from leuko.core.params.reading import load_params
 from leuko.models.autoencoder import PrccAutoencoder
-from leuko.models.store import left_out, load_weights, save_model
+from leuko.models.store import left_out, load_weights, read_tensors, save_model
 from leuko.models.tissue import Cam16Net
 from leuko.training import distributed
 from leuko.training.device import set_up
@@ -15,6 +15,7 @@ from leuko.training.plus import Settings, train_plus
 from leuko.training.resume import leave_out, resumable
 
 PACKS = Path("data/packs/wbc")
+DOMAIN = Path("data/packs/cells/domain.safetensors")
 PRCC = Path("models/prcc.safetensors")
 CAM16 = Path("models/cam16.safetensors")
 MODEL = Path("models/wbc_plus.safetensors")
@@ -36,7 +37,7 @@ def main() -> None:
     with resumable("train_wbc_plus", params, device, inputs) as checkpoint:
         model, config, history = train_plus(params, prcc, cam16, PACKS, device, "plus", checkpoint)
         if distributed.is_rank_zero():
-            save_model(MODEL, model, config)
+            save_model(MODEL, model, config, read_tensors(DOMAIN))
             write_table(HISTORY, history)
 
 

@@ -271,6 +271,7 @@ def without_tissue(tmp_path) -> Path:
     write(
         tmp_path / "metrics/comparison.json", {"arms": scores, "gains": compared, "left_out": reasons, "groups": None}
     )
+    write(tmp_path / "metrics/external/own.json", {"foreign": {}})
     for name in ("prcc", "cam16"):
         write(tmp_path / f"metrics/{name}.json", {})
         write(tmp_path / f"plots/history/{name}.csv", pd.DataFrame(history).iloc[:0])

@@ -3,6 +3,7 @@
     <root>/WBC_{1,10,50,100}/train/{data,mask}/<Class>/*
     <root>/WBC_100/val/data/<Class>/*
     <root>/WBC_test/data/<Class>/*                                  (optional: a test set of its own)
+    <root>/WBC_test_<name>/data/<Class>/*                           (optional: another laboratory, see `external`)
     <root>/CAM16_100cls_10mask/{train,val,test}/data/<class>/*
     <root>/CAM16_100cls_10mask/train/mask/<class>/*
     <root>/pRCC/**/*
@@ -30,6 +31,8 @@ CAM16_FOLDER = "CAM16_100cls_10mask"
 PRCC_FOLDER = "pRCC"
 SUBSET_FOLDERS = tuple(f"WBC_{subset}" for subset in SUBSETS)
 WBC_TEST_FOLDER = "WBC_test"
+LABORATORY = "WBC_test_"
+"""How the folders of other laboratories begin, which the setting `external` names."""
 
 STEM = "{stem}"
 """What stands for an image's name in the pattern of its mask's."""
@@ -102,6 +105,32 @@ def discover(
     cam16 = [image for part in ("train", "val", "test") for image in _cam16(tree, part, tissue)]
     prcc = [ImageFile("prcc", "", "", path) for path in _prcc(tree)]
     return [*wbc, *cam16, *prcc], tree.problems
+
+
+def discover_laboratory(
+    folder: Path, classes: Sequence[str], synonyms: Mapping[str, str]
+) -> tuple[list[ImageFile], Problems]:
+    """Find the images of another laboratory; no image is opened.
+
+    Args:
+        folder: of class folders, or with such a folder called `data`, as `WBC_test_<name>` has it.
+        classes: of the blood cells, of which it may lack some.
+        synonyms: further names of class folders.
+
+    Returns:
+        The images in a fixed order, as a test's, and the problems found.
+
+    Raises:
+        LeukoError: if it is not a folder.
+    """
+    if not os.path.isdir(folder):  # noqa: PTH112  (Path.is_dir raises where permission is missing)
+        raise LeukoError(f"external: {folder} is not a folder; name one that holds a folder for every class")
+    tree = Tree(folder, Problems())
+    place = Path("data") if (folder / "data").is_dir() else Path()
+    found = _by_class(tree, place, Classes(classes, synonyms))
+    if not found:
+        tree.problems.add("Folders without an image; fill or remove them", place)
+    return [ImageFile("wbc", "test", label, path) for (label, _), path in found.items()], tree.problems
 
 
 def subset_folders(root: Path) -> tuple[list[Path], list[Path]]:
@@ -272,7 +301,11 @@ def _of_class(tree: Tree, folder: Path, label: str) -> Named:
 def _note_strangers(tree: Tree, folder: Path, known: Iterable[str]) -> None:
     """Note the folders that are misspelt, as far as one can tell: what is optional would be missed in silence."""
     for path in tree.entries(folder)[0]:
-        if path.name not in known and any(_resembles(path.name, name) for name in known):
+        if (
+            path.name not in known
+            and not path.name.startswith(LABORATORY)
+            and any(_resembles(path.name, name) for name in known)
+        ):
             kind = f"Folders that the layout does not know; there are {', '.join(known)}; rename or move them"
             tree.problems.add(kind, path)
 

@@ -23,15 +23,23 @@ LEFT_OUT = "left_out"
 """In the configuration of a file without a model, the reason."""
 
 
-def save_model(path: Path, model: nn.Module, config: Mapping[str, Any]) -> None:
+ASIDE = "foreign."
+"""What the names of tensors begin with that lie in a model file beside the model's own, see `leuko.models.foreign`."""
+
+
+def save_model(
+    path: Path, model: nn.Module, config: Mapping[str, Any], aside: Mapping[str, Tensor] | None = None
+) -> None:
     """Write a model's parameters and buffers, with its configuration as JSON in the file's metadata.
 
     Args:
         path: a `.safetensors` file.
         model: the model.
         config: what is needed to build it again and to feed it.
+        aside: tensors that lie beside the model's own, with names that begin with `ASIDE`.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    whole = {**model.state_dict(), **(aside or {})}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in whole.items()}
     with atomic_file(path) as temporary:
         save_file(tensors, temporary, metadata={KEY: json.dumps(dict(config), sort_keys=True)})
 
@@ -102,7 +110,8 @@ def load_weights(path: Path, model: nn.Module) -> None:
     Raises:
         LeukoError: if the file is missing or damaged, or its tensors are not the model's.
     """
-    tensors, expected = read_tensors(path), model.state_dict()
+    tensors = {name: tensor for name, tensor in read_tensors(path).items() if not name.startswith(ASIDE)}
+    expected = model.state_dict()
     if wrong := misfits(tensors, expected):
         raise LeukoError(f"{path} does not fit the model: {wrong}")
     model.load_state_dict(tensors)

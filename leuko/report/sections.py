@@ -49,11 +49,6 @@ Scores = Mapping[Arm, Mapping[str, Any]]
 """By arm, what comparison.json says of it."""
 
 
-def read_predictions(path: Path) -> pd.DataFrame:
-    """Read a table that `evaluate` wrote; a class may be called NA."""
-    return pd.read_csv(path, keep_default_na=False)
-
-
 def terms(arms: Sequence[Arm], classes: Sequence[str]) -> Terms:
     """How to read a report: what the arms are, and what is measured."""
     chance = f"{100 / len(classes):.0f} %"

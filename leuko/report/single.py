@@ -14,10 +14,12 @@ import torch
 from leuko.arms import Arm, GainOf, arms, gains
 from leuko.core.params.everything import Params
 from leuko.data.manifest import read_manifest
+from leuko.evaluation.predictions import read_predictions
 from leuko.models.build import load_classifier
 from leuko.report import published
 from leuko.report.blocks import Block, Card, Cell, Figure, Gallery, Listing, Report, Row, Section, Table, Terms
 from leuko.report.drawing import gains_figure
+from leuko.report.laboratories import laboratories_blocks
 from leuko.report.pictures import examples, picture_of
 from leuko.report.sections import (
     calibration_figure,
@@ -32,7 +34,6 @@ from leuko.report.sections import (
     left_out_note,
     pretraining_panels,
     published_tables,
-    read_predictions,
     scores_table,
     terms,
     training_panel,
@@ -106,6 +107,7 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
                 *power_blocks(gains(present), {arm.key: arm for arm in present}, comparison["gains"]),
             ],
         ),
+        Section("laboratories", "Other laboratories", laboratories_blocks(root, tuple(params.external), present)),
         Section("training", "Training", [_training_figure(root, present)]),
     ]
     if params.report.pictures:

@@ -14,6 +14,7 @@ from leuko.arms import Arm, GainOf, arms, gains
 from leuko.core.errors import LeukoError
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
+from leuko.evaluation.predictions import read_predictions
 from leuko.report import published
 from leuko.report.blocks import Block, Cell, Figure, Listing, Report, Row, Section, Table
 from leuko.report.drawing import efficiency_panel, gains_figure
@@ -30,7 +31,6 @@ from leuko.report.sections import (
     left_out_note,
     pretraining_panels,
     published_tables,
-    read_predictions,
     terms,
     training_panel,
     versions_table,

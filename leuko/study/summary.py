@@ -18,6 +18,7 @@ from leuko.core.files import write_json, write_table
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
 from leuko.evaluation.comparison import compare, correct_together, words
+from leuko.evaluation.predictions import read_predictions
 from leuko.evaluation.scores import HEADLINE
 from leuko.study.cells import Cell
 
@@ -116,10 +117,7 @@ def _read_predictions(
     Raises:
         LeukoError: if not all cells have the same test images.
     """
-    tables = [
-        pd.read_csv(cell.folder / f"predictions/{arm}.csv", dtype={"group": "str"}, keep_default_na=False)
-        for cell in cells
-    ]
+    tables = [read_predictions(cell.folder / f"predictions/{arm}.csv") for cell in cells]
     images = tables[0][["path", "group", "actual"]]
     for cell, table in zip(cells, tables, strict=True):
         if not table[["path", "group", "actual"]].equals(images):

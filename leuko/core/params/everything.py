@@ -12,6 +12,7 @@ from leuko.core.params.cam16 import Cam16
 from leuko.core.params.compute import Compute
 from leuko.core.params.demo import Demo
 from leuko.core.params.evaluate import Evaluate
+from leuko.core.params.external import External
 from leuko.core.params.families import Families
 from leuko.core.params.group import Device, Group, Seed, Text
 from leuko.core.params.ingest import Ingest
@@ -53,6 +54,7 @@ class Params(Group):
     pretrain: Pretrain
     finetune: Finetune
     probe: Probe
+    external: External
     evaluate: Evaluate
     report: Report
 

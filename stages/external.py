@@ -1,0 +1,78 @@
+"""Try every arm on the cells of another laboratory: `python -m stages.external NAME`."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from leuko.arms import arms
+from leuko.core.errors import LeukoError, run
+from leuko.core.files import atomic_folder, write_json, write_table
+from leuko.core.params.everything import Params
+from leuko.core.params.reading import load_params
+from leuko.data.laboratory import survey_laboratory
+from leuko.evaluation.external import Answers, score_external
+from leuko.evaluation.predictions import read_predictions, table_of
+from leuko.models.foreign import is_foreign
+from leuko.models.store import left_out
+from leuko.training.device import set_up
+from leuko.training.external import answers_of, pack_laboratory
+
+
+def main() -> None:
+    """Write what every arm says of the cells, and how good that is."""
+    if len(sys.argv) != 2:
+        raise LeukoError("which entry of external? python -m stages.external NAME")
+    name = sys.argv[1]
+    params = load_params(Params)
+    if name not in params.external:
+        raise LeukoError(f"external has no entry {name!r}; it has {', '.join(params.external) or 'none'}")
+    root = Path(params.external[name])
+    device = set_up(params.device, params.compute, params.seed)
+    rows = survey_laboratory(
+        root,
+        classes=params.classes,
+        synonyms=params.synonyms,
+        min_side=params.ingest.min_side,
+        max_value=params.ingest.max_value,
+    )
+    classes = params.classes
+    labels = _numbers(rows["class"], classes)
+    present = [arm for arm in arms(params.transfer) if not left_out(arm.model)]
+    sizes = {key: getattr(params.augment, f"{key}_size") for key in ("wbc", "prcc", "cam16")}
+    with tempfile.TemporaryDirectory() as packs:
+        pack_laboratory(Path(packs), rows, root, sizes, params.measure.side)
+        probabilities, configs, beyond = answers_of(present, Path(packs), len(rows), device)
+
+    found = {}
+    with atomic_folder(Path("plots/external") / name) as folder:
+        for arm in present:
+            write_table(folder / arm.predictions.name, table_of(rows, probabilities[arm.key], classes))
+            own = read_predictions(arm.predictions)
+            here = Answers(
+                own[list(params.classes)].to_numpy(np.float64),
+                _numbers(own["actual"], params.classes),
+                list(own["group"]),
+            )
+            there = Answers(probabilities[arm.key], labels, list(rows["group"]))
+            found[arm.key] = score_external(here, there, configs[arm.key]["temperature"], classes)
+            if arm.key in beyond:
+                outside = beyond[arm.key]
+                found[arm.key]["foreign"] = {"beyond": float(outside.mean()), "is_foreign": is_foreign(outside)}
+    images = {label: int((rows["class"] == label).sum()) for label in classes}
+    write_json(Path(f"metrics/external/{name}.json"), {"images": images, "arms": found})
+    for key, scores in found.items():
+        accuracy, sure = scores["free"]["accuracy"], scores["sure"]
+        foreign = f", {100 * scores['foreign']['beyond']:.0f} % foreign" if "foreign" in scores else ""
+        print(f"{key:<20} accuracy {accuracy:.3f}, more than .9 sure of {100 * sure:.0f} %{foreign}")
+
+
+def _numbers(labels: pd.Series, classes: tuple[str, ...]) -> np.ndarray:
+    """The numbers of classes."""
+    return np.array([classes.index(label) for label in labels])
+
+
+if __name__ == "__main__":
+    run(main)

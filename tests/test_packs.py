@@ -56,7 +56,7 @@ def test_a_pack_holds_the_images_of_its_part_resized(packs, images, name, part):
         assert (array.shape, array.dtype) == ((len(rows), side, side, 3), np.uint8)
         for row, file in zip(originals.index, expected["file"], strict=True):
             plain = Image.open(file).convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
-            np.testing.assert_allclose(array[row].astype(int), np.asarray(plain).astype(int), atol=1)
+            np.testing.assert_array_equal(array[row], np.asarray(plain))
 
 
 @pytest.mark.parametrize("name", ["prcc", "cam16"])
@@ -147,6 +147,9 @@ def test_what_was_read_or_written_of_a_file_can_leave_memory_and_stays_in_the_fi
     release(content)  # not memory-mapped: nothing happens
 
 
+OF_CELLS = ("data/packs/cells/", "data/packs/nuclei/")
+
+
 def test_equal_seeds_give_equal_packs_others_other_copies(project, demo, tmp_path):
     content = {}
     for name, seed in (("same", 0), ("other", 1)):
@@ -158,7 +161,8 @@ def test_equal_seeds_give_equal_packs_others_other_copies(project, demo, tmp_pat
         write_settings(folder, data_root=str(demo), **{"augment.seed": seed})
         run_stage("augment", folder)
         content[name] = bytes_of(folder)
-    before = bytes_of(project)
+    # The project has what other stages wrote, too.
+    before = {path: part for path, part in bytes_of(project).items() if not path.startswith(OF_CELLS)}
     assert content["same"] == before
     changed = {path for path in before if before[path] != content["other"][path]}
     assert changed == {

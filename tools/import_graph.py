@@ -111,9 +111,14 @@ def file_of(root: Path, module: str) -> Path | None:
 
 
 def imports_in(path: Path, module: str) -> Iterator[str]:
-    """All names that a module imports, as if each were a module."""
+    """All names that a module imports, as if each were a module; but those that only type checkers see."""
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    unseen = {id(node) for block in blocks for statement in block.body for node in ast.walk(statement)}
+    for node in ast.walk(tree):
+        if id(node) in unseen:
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -62,7 +62,7 @@ CHANGES: dict[str, tuple[Change, int]] = {
 
 def difference(first: Path, second: Path) -> float:
     """The mean difference of two images' pixels at 128 x 128, 0 to 255, in the best of eight ways to lay them."""
-    a, b = (resize(np.array(read_rgb(path)), 128).astype(float) for path in (first, second))
+    a, b = (resize(read_rgb(path), 128).astype(float) for path in (first, second))
     ways = (way for turns in range(4) for way in (np.rot90(b, turns), np.rot90(b, turns)[:, ::-1]))
     return min(float(np.abs(a - way).mean()) for way in ways)
 

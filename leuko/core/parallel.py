@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -78,3 +79,32 @@ def imap_in_processes(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def imap_bounded(
+    function: Callable[[Item], Result], items: Iterable[Item], in_flight: int, *, processes: bool
+) -> Iterator[Result]:
+    """Apply a function to items on all cores, never far ahead of whoever takes the results.
+
+    Args:
+        function: what to do with an item; for processes it and the items are pickled.
+        items: however many there are.
+        in_flight: at most so many are worked on or wait to be taken.
+        processes: for work that holds Python's lock; else threads do it.
+
+    Yields:
+        The results in the order of the items. The first error ends the work and is raised.
+    """
+    pool: Executor = (
+        ProcessPoolExecutor(n_cores(), get_context("spawn")) if processes else ThreadPoolExecutor(n_cores())
+    )
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) == in_flight:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from leuko.data.damage import sharpness
-from leuko.data.decode import Decoded, decode
+from leuko.data.decode import Decoded, decode, orientation_of
 from leuko.data.profiles import to_srgb, understand
 from leuko.data.scale import BYTE, Depth, Scale, Scales, beyond, to_bytes
-from leuko.data.unreadable import UnreadableImageError
+from leuko.data.unreadable import UnreadableImageError, check_size
 
 __all__ = [
     "EXTENSIONS",
     "Pixels",
     "Probe",
     "UnreadableImageError",
+    "as_rgb",
     "decode_rgb",
     "describe_image",
     "probe_image",
@@ -133,6 +135,33 @@ def decode_rgb(content: bytes, scales: Scales | None = None) -> Image.Image:
     decoded = decode(content)
     scale = decoded.depth.scale(scales or {})
     return upright(_colours(decoded.at_eight_bits(scale), decoded.profile)[0], decoded.orientation)
+
+
+def as_rgb(image: Image.Image, scales: Scales | None = None) -> Image.Image:
+    """What `read_rgb` does, of an image in memory.
+
+    Args:
+        image: of any mode, with its EXIF orientation and profile if it has them. Of a file with 16 bits for each of
+            several channels Pillow has kept eight; `read_rgb` takes all of them into account.
+        scales: as `read_rgb` takes them.
+
+    Returns:
+        A Pillow image of mode RGB.
+
+    Raises:
+        UnreadableImageError: if it cannot be used.
+    """
+    check_size(image.width, image.height)
+    profile = image.info.get("icc_profile") or b""
+    if image.mode.startswith(("I", "F")):
+        # Losslessly into a file, whose samples are then read as those of any file.
+        kind, content = "PNG" if image.mode == "I;16" and image.format != "TIFF" else "TIFF", io.BytesIO()
+        try:
+            image.save(content, kind, exif=image.getexif(), icc_profile=profile)
+        except Exception as error:
+            raise UnreadableImageError(f"cannot be converted to RGB ({error})") from error
+        return decode_rgb(content.getvalue(), scales)
+    return upright(_colours(image, profile)[0], orientation_of(image))
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -259,22 +288,17 @@ def count_beyond(path: Path, scale: Scale) -> int:
     return 0 if values is None else beyond(values, scale)
 
 
-def resize(image: Pixels, side: int) -> Pixels:
+def resize(image: Image.Image, side: int) -> Pixels:
     """Resize to a square with antialiasing: a bilinear filter, widened where it reduces.
 
-    PyTorch does what Pillow does in a third of the time; a few values in a thousand differ by 1.
+    The one function that brings images to a network's size: for packs, prediction and the page. It is Pillow's, so that
+    programs without PyTorch, which run an exported model, can do the same to the last bit.
 
     Args:
-        image: shape (height, width, 3), 0 to 255.
+        image: of mode RGB.
         side: the new height and width in pixels.
 
     Returns:
-        Shape (side, side, 3).
+        Shape (side, side, 3), 0 to 255.
     """
-    import torch  # not before it is wanted: it takes long to import
-    import torch.nn.functional as F
-
-    images = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
-    resized = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
-    pixels: Pixels = resized.permute(0, 2, 3, 1)[0].numpy()
-    return pixels
+    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))

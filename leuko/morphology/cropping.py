@@ -6,7 +6,7 @@ small cells of a set stay large and small.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,6 +102,22 @@ class Scale:
             tuple(float(np.median(size[group])) for group in groups),
             tuple(float(np.sqrt(np.median(area[group]))) for group in groups),
         )
+
+    def to_json(self) -> dict[str, list[float]]:
+        """The scale as files have it."""
+        return {"sizes": list(self.sizes), "nuclei": list(self.nuclei)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Sequence[float]]) -> Scale:
+        """Read what `to_json` writes.
+
+        Raises:
+            ValueError: if it is no scale.
+        """
+        sizes, nuclei = (tuple(map(float, content[name])) for name in ("sizes", "nuclei"))
+        if not 1 <= len(sizes) == len(nuclei) or not all(0 < side < np.inf for side in (*sizes, *nuclei)):
+            raise ValueError(f"nuclei of {nuclei} pixels in images of {sizes}")
+        return cls(sizes, nuclei)
 
     def nucleus(self, width: int, height: int) -> float:
         """The side, in pixels, of a square as large as a typical nucleus in an image of this size."""

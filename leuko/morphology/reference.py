@@ -62,8 +62,7 @@ class Reference:
             path,
             {
                 "field": FIELD,
-                "sizes": list(self.scale.sizes),
-                "nuclei": list(self.scale.nuclei),
+                **self.scale.to_json(),
                 "descriptors": {
                     name: {"mean": float(mean), "std": float(std)}
                     for name, mean, std in zip(NAMES, self.mean, self.std, strict=True)
@@ -86,6 +85,6 @@ class Reference:
                 np.array([values[key] for values in content["descriptors"].values()], np.float32)
                 for key in ("mean", "std")
             )
-            return cls(Scale(tuple(content["sizes"]), tuple(content["nuclei"])), mean, std)
+            return cls(Scale.from_json(content), mean, std)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise LeukoError(f"{path} cannot be read ({error}); dvc repro makes it") from error

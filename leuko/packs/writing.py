@@ -58,7 +58,7 @@ def write_pack(
         lock = threading.Lock()
 
         def fill(index: int) -> None:
-            image = np.array(read_rgb(files[index], scales))
+            image = read_rgb(files[index], scales)
             for name, side in sizes.items():
                 resized = resize(image, side)
                 for row, pose in enumerate(poses[index], start=int(starts[index])):

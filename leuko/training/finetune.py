@@ -16,6 +16,7 @@ from leuko.core.params.transfer import Finetune, Start, Transfer
 from leuko.evaluation.calibration import fit_temperature
 from leuko.models.encoders import MultiTaskNet, TransferNet, encoder_of
 from leuko.models.store import load_config, load_weights
+from leuko.morphology.reference import Reference
 from leuko.packs.reading import read_scales, read_values
 from leuko.pretraining.augmentation import RandomViews
 from leuko.pretraining.tasks import standardize
@@ -86,6 +87,7 @@ def finetune(
         "model": name,
         "classes": params.classes,
         "scales": read_scales(packs / "cells/train"),
+        "nuclei": Reference.read(packs / "cells/scale.json").scale.to_json(),
         "split": params.split,
         "seed": params.seed,
         "temperature": fit_temperature(*predict(classification, task.val)),

@@ -1,0 +1,70 @@
+"""Tiny model files of every kind of classifier, with weights that are fitted to nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from leuko.core.params.transfer import Probe
+from leuko.evaluation.probe import fit_probe
+from leuko.models.autoencoder import PrccAutoencoder
+from leuko.models.base import WbcNet
+from leuko.models.classifier import Classifier
+from leuko.models.encoders import PooledEncoder, TransferNet
+from leuko.models.plus import WbcPlusNet
+from leuko.models.store import save_model
+from leuko.models.tissue import Cam16Net
+from leuko.morphology.descriptors import DESCRIPTORS
+from tests.course import WBC
+
+KINDS = ("wbc", "wbc_plus", "transfer", "morphology", "both")
+NUCLEI = {"sizes": [64.0], "nuclei": [20.0]}
+ENCODER = {"encoder": "pooled", "width": 2, "side": 32}
+
+
+def draw_classifier(kind: str) -> tuple[Classifier, dict[str, Any]]:
+    """A network with random weights whose answers depend on the image, and the configuration of its file."""
+    torch.manual_seed(1)
+    config: dict[str, Any] = {"model": kind, "classes": list(WBC), "scales": {}, "temperature": 1.5}
+    config |= {"split": 100, "seed": 0}
+    model: Classifier
+    match kind:
+        case "wbc":
+            model, config = WbcNet(5), config | {"network": "wbc", "size": 32}
+        case "wbc_plus":
+            model = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), 5)
+            config |= {"network": "wbc_plus", "size": 32, "prcc_size": 64, "cam16_size": 32}
+        case "transfer":
+            model = TransferNet(PooledEncoder(2), 5)
+            config |= {"network": "transfer", **ENCODER, "nuclei": NUCLEI}
+        case _:
+            encoder = PooledEncoder(2).eval() if kind == "both" else None
+            rng = np.random.default_rng(0)
+            sizes = [encoder.n_features] * bool(encoder) + [len(DESCRIPTORS)] if encoder else [len(DESCRIPTORS)]
+            blocks = [rng.normal(size=(20, size)).astype(np.float32) for size in sizes]
+            settings = Probe(
+                regularization=0.01, gamma=0.1, few_labels="none", propagate_upto=1, dimensions=4, neighbours=3
+            )
+            model = fit_probe(blocks, np.arange(20), np.arange(20) % 5, 5, settings, encoder=encoder)
+            known = ENCODER if encoder else {"encoder": "", "width": 0, "side": 0}
+            config |= {"network": "features", **known, "nuclei": NUCLEI}
+            config |= {"descriptors": len(DESCRIPTORS), "centres": 20}
+    if kind in ("wbc", "wbc_plus", "transfer"):
+        _spread(model)
+    return model.eval(), config
+
+
+def _spread(model: Classifier) -> None:
+    """Make answers differ from image to image: the last layer of a network that was just made hardly does."""
+    with torch.no_grad():
+        last = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)][-1]
+        last.weight.mul_(20)
+
+
+def write_model(folder: Path, kind: str, name: str = "") -> Path:
+    """Write a model file."""
+    model, config = draw_classifier(kind)
+    path = folder / f"{name or kind}.safetensors"
+    save_model(path, model, config)
+    return path

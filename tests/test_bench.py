@@ -9,6 +9,8 @@ import pytest
 from bench.measure import Contender, median_ratio, race, show
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 
 def sleeper(seconds: float):
     return lambda: time.sleep(seconds)

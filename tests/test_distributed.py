@@ -16,6 +16,8 @@ from torch import nn
 from leuko.training import distributed
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def workspace(project, tmp_path) -> Path:

@@ -22,6 +22,8 @@ from tests.conftest import REPOSITORY, STARTS, tiny_settings, write_settings
 from tests.test_dvc_yaml import outputs_of
 from tools.import_graph import stages_of
 
+pytestmark = pytest.mark.slow
+
 STAGES = stages_of(REPOSITORY)
 CODE = ("leuko", "stages", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore")
 DVC = (sys.executable, "-m", "dvc")

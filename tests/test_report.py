@@ -34,6 +34,8 @@ from leuko.report.single import single_report
 from leuko.report.study import build_report, study_report
 from tests.conftest import run_stage, write_settings
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 CLASS_NAMES = ["Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil"]
 TRAININGS = ("train_prcc", "train_cam16", "train_wbc", "train_control", "train_wbc_plus")

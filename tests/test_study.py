@@ -25,6 +25,8 @@ from leuko.study.cells import ORIGIN, RESULTS, Cell
 from tests.conftest import REPOSITORY, TINY, write_settings
 from tests.course import draw_course, make_manifest
 
+pytestmark = pytest.mark.slow
+
 STAND_IN = '''\
 """Draws what the stages would write. Beyond the project, SWITCHES holds files that make a cell fail or hang."""
 import csv, json, os, pathlib, random, sys, time

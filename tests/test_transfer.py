@@ -21,6 +21,8 @@ from leuko.training.parts import select_rows
 from leuko.training.predict import predict_features, predict_pack
 from tests.conftest import run_stage, write_settings
 
+pytestmark = pytest.mark.slow
+
 STARTS = {
     "scratch": {},
     "tissue": {"images": "tissue"},

@@ -111,6 +111,7 @@ def test_every_arm_is_scored_and_every_gain_taken(trained, tmp_path, project):
     run_stage("report", tmp_path)
     page = (tmp_path / "reports/report.html").read_text()
     assert all(arm.title in page for arm in every)
+    assert "the descriptors that decide most" in page
 
 
 def test_without_tissue_its_arms_are_left_out(trained, tmp_path):

@@ -11,13 +11,14 @@ from typing import Any
 import pandas as pd
 import torch
 
-from leuko.arms import Arm, GainOf, arms, gains
+from leuko.arms import MORPHOLOGY, Arm, GainOf, arms, gains
 from leuko.core.params.everything import Params
 from leuko.data.manifest import read_manifest
 from leuko.evaluation.predictions import read_predictions
 from leuko.models.build import load_classifier
 from leuko.report import published
 from leuko.report.blocks import Block, Card, Cell, Figure, Gallery, Listing, Report, Row, Section, Table, Terms
+from leuko.report.descriptors import descriptor_blocks
 from leuko.report.drawing import gains_figure
 from leuko.report.laboratories import laboratories_blocks
 from leuko.report.pictures import examples, picture_of
@@ -43,7 +44,7 @@ from leuko.report.sections import (
 from leuko.report.trust import groups_blocks, power_blocks
 
 HEADLINE = {"balanced_accuracy": "Balanced accuracy", "accuracy": "Accuracy", "macro_f1": "Macro F1"}
-ANSWERS = ("gain", "gain_pretraining", "gain_encoder")
+ANSWERS = ("gain_tissue", "gain_blood", "gain_measuring", "gain", "gain_pretraining")
 """The comparisons that answer what the page asks."""
 
 
@@ -107,7 +108,11 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
                 *power_blocks(gains(present), {arm.key: arm for arm in present}, comparison["gains"]),
             ],
         ),
+<<<<<<< HEAD
         Section("laboratories", "Other laboratories", laboratories_blocks(root, tuple(params.external), present)),
+=======
+        *_descriptor_section(root, present, params),
+>>>>>>> 484160c (What decides between two classes, and what is odd about a wrongly classified cell, in the report)
         Section("training", "Training", [_training_figure(root, present)]),
     ]
     if params.report.pictures:
@@ -138,6 +143,14 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
         sections,
         warning(params.data_root),
     )
+
+
+def _descriptor_section(root: Path, present: Sequence[Arm], params: Params) -> list[Section]:
+    """What the descriptors tell, if there is a classifier on them."""
+    if MORPHOLOGY not in present:
+        return []
+    blocks = descriptor_blocks(root, params.classes, pictures=params.report.pictures, n_shown=params.evaluate.examples)
+    return [Section("descriptors", "What decides", blocks)] if blocks else []
 
 
 def _answer(present: Sequence[Arm], comparison: Mapping[str, Any]) -> str:

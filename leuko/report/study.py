@@ -110,7 +110,7 @@ def study_report(study: Path) -> Report:
                 "Settings and versions",
                 [
                     Row([versions_table()]),
-                    "Settings of one run. The others differ in split and seed, with 1 % of the labels in the subset "
+                    "Settings of one run. The others differ in split and seed, below 100 % of the labels in the subset "
                     "that was drawn, and in the families of arms where some seeds have fewer.",
                     Listing((some_run.folder / "params.yaml").read_text(encoding="utf-8")),
                 ],

@@ -62,3 +62,7 @@ $(VENV)/installed: requirements.txt pyproject.toml .dvc/plots/offline.py .dvc/pl
 
 deps: $(VENV)/installed
 	python -m tools.dependencies
+
+# Written from the code; a test compares.
+docs/descriptors.md: $(VENV)/installed leuko/morphology/descriptors.py tools/descriptors.py
+	python -m tools.descriptors

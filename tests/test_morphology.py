@@ -8,6 +8,7 @@ from leuko.morphology.cropping import FIELD, LEAST_NUCLEI, Located, Scale, crop,
 from leuko.morphology.descriptors import DESCRIPTORS, MEASURED_SIDE, TOLERANCE, TYPICAL_NUCLEUS
 from leuko.morphology.measuring import measure, measure_image
 from leuko.morphology.segmentation import DARK, segment
+from tools.descriptors import PAGE, page
 
 GROUND = (236, 228, 220)
 RED_CELL = (205, 160, 160)
@@ -227,3 +228,7 @@ def test_where_no_nucleus_is_found_crops_are_whole_images():
     image = np.random.default_rng(0).integers(0, 256, (70, 70, 3), np.uint8)
     np.testing.assert_array_equal(crop(image, (35, 35), 70 / FIELD, 70), image)
     assert scale.nucleus(70, 70) == pytest.approx(70 / FIELD)
+
+
+def test_the_page_of_descriptors_is_of_this_code():
+    assert PAGE.read_text(encoding="utf-8") == page()

@@ -108,11 +108,8 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
                 *power_blocks(gains(present), {arm.key: arm for arm in present}, comparison["gains"]),
             ],
         ),
-<<<<<<< HEAD
         Section("laboratories", "Other laboratories", laboratories_blocks(root, tuple(params.external), present)),
-=======
         *_descriptor_section(root, present, params),
->>>>>>> 484160c (What decides between two classes, and what is odd about a wrongly classified cell, in the report)
         Section("training", "Training", [_training_figure(root, present)]),
     ]
     if params.report.pictures:

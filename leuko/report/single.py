@@ -44,8 +44,8 @@ from leuko.report.sections import (
 from leuko.report.trust import groups_blocks, power_blocks
 
 HEADLINE = {"balanced_accuracy": "Balanced accuracy", "accuracy": "Accuracy", "macro_f1": "Macro F1"}
-ANSWERS = ("gain_tissue", "gain_blood", "gain_measuring", "gain", "gain_pretraining")
-"""The comparisons that answer what the page asks."""
+ANSWERS = (("gain_tissue", "gain_blood", "gain_measuring"), ("gain", "gain_pretraining", "gain_encoder"))
+"""The comparisons that answer what the page asks: the first of these groups of which there are any."""
 
 
 def single_report(root: Path, params: Params, device: torch.device) -> Report:
@@ -153,7 +153,9 @@ def _descriptor_section(root: Path, present: Sequence[Arm], params: Params) -> l
 def _answer(present: Sequence[Arm], comparison: Mapping[str, Any]) -> str:
     """What the comparisons found that matter most or, if there are none, what each arm reaches."""
     by_key = {arm.key: arm for arm in present}
-    told = {gain.name: gain for gain in gains(present) if gain.name in ANSWERS}
+    compared = {gain.name: gain for gain in gains(present)}
+    groups = ({name: compared[name] for name in names if name in compared} for names in ANSWERS)
+    told = next(filter(None, groups), {})
     if not told:
         reached = {arm.phrase: 100 * comparison["arms"][arm.key]["balanced_accuracy"] for arm in present}
         return f"balanced accuracy {', '.join(f'{value:.1f} % for {phrase}' for phrase, value in reached.items())}."

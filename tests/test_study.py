@@ -18,8 +18,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from leuko.arms import PUBLISHED
+from leuko.arms import PUBLISHED, arms
 from leuko.core.classes import SUBSETS
+from leuko.core.params.everything import Params
+from leuko.core.params.reading import load_params
 from leuko.evaluation.scores import HEADLINE
 from leuko.study.cells import ORIGIN, RESULTS, Cell
 from tests.conftest import REPOSITORY, TINY, write_settings
@@ -424,8 +426,8 @@ def test_a_cell_of_the_real_pipeline(tmp_path):
         source, target = REPOSITORY / name, workspace.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
-    recipes = {f"{network}.epochs": 1 for network in ("prcc", "cam16", "wbc", "wbc_plus")}
-    write_settings(workspace.folder, **recipes)
+    recipes = {f"{network}.epochs": 1 for network in ("prcc", "cam16", "wbc", "wbc_plus", "pretrain", "finetune")}
+    params = write_settings(workspace.folder, **recipes)
     workspace.call("git", "init", "--quiet", "--initial-branch", "main")
     workspace.commit()
     workspace.study("--splits", "1", "--seed-list", "1")
@@ -433,7 +435,7 @@ def test_a_cell_of_the_real_pipeline(tmp_path):
     settings = yaml.safe_load((folder / "params.yaml").read_text())
     assert (settings["split"], settings["seed"], settings["data_root"]) == (1, 1, "data/demo")
     comparison = json.loads((folder / "comparison.json").read_text())["arms"]
-    assert {"base", "control", "plus", "scratch"} == comparison.keys()
+    assert {arm.key for arm in arms(load_params(Params, params).transfer)} == comparison.keys()
     for model in comparison:
         table = pd.read_csv(folder / f"predictions/{model}.csv")
         assert comparison[model]["accuracy"] == pytest.approx(np.mean(table["actual"] == table["predicted"]))

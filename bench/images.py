@@ -1,4 +1,4 @@
-"""Synthetic photographs in any number and size: the demo's, enlarged, laid over each other, with grain."""
+"""Synthetic photographs in any number and size: the demo's, enlarged, overlaid, with grain."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Train the control: the WBC+ network with frozen networks that were never trained, on the same labels.
 
-What WBC+ gains over it is owed to pre-training; what it gains over base is owed to sheer size.
+What WBC+ gains over it is owed to pre-training; what it gains over base is owed to size alone.
 """
 
 from pathlib import Path

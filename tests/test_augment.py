@@ -22,7 +22,7 @@ labels = st.lists(st.sampled_from("abcd"), min_size=1, max_size=80)
     ],
 )
 @pytest.mark.parametrize("side", [1, 2, 17, 32])
-def test_mirroring_is_exact(pose, expected, side):
+def test_flips_are_exact(pose, expected, side):
     image = np.asarray(noise(1, side, side))
     np.testing.assert_array_equal(pose.apply(image), expected(image))
 
@@ -47,11 +47,11 @@ def test_a_small_turn_moves_pixels_but_not_the_centre():
     pixels = np.zeros((65, 65, 3), np.uint8)
     pixels[28:37, 28:37] = 255
     pixels[:9, 28:37] = 255
-    turned = Pose(angle=15).apply(pixels)
-    assert (turned[32, 32] == 255).all()
+    rotated = Pose(angle=15).apply(pixels)
+    assert (rotated[32, 32] == 255).all()
     # Counter-clockwise: what was at the top moves to the left.
-    assert turned[5, 25].min() > 200
-    assert turned[3, 36].max() < 50
+    assert rotated[5, 25].min() > 200
+    assert rotated[3, 36].max() < 50
 
 
 @given(n_images=st.integers(0, 30), rotation=st.floats(0, 180), seed=st.integers(0, 100))
@@ -59,13 +59,13 @@ def test_pretraining_images_come_in_four_poses(n_images, rotation, seed):
     planned = pretraining_poses(n_images, rotation, np.random.default_rng(seed))
     assert planned == pretraining_poses(n_images, rotation, np.random.default_rng(seed))
     assert len(planned) == n_images
-    for original, mirrored, turned, both in planned:
+    for original, flipped, rotated, both in planned:
         assert original == Pose()
-        assert mirrored.angle == 0
-        assert mirrored.left_right or mirrored.top_bottom
-        assert not (turned.left_right or turned.top_bottom)
+        assert flipped.angle == 0
+        assert flipped.left_right or flipped.top_bottom
+        assert not (rotated.left_right or rotated.top_bottom)
         assert both.left_right or both.top_bottom
-        assert max(abs(turned.angle), abs(both.angle)) <= rotation + 0.05
+        assert max(abs(rotated.angle), abs(both.angle)) <= rotation + 0.05
 
 
 def test_chance_differs_between_images_and_seeds():

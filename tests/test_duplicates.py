@@ -42,7 +42,7 @@ COPIES = {
     "half": lambda image: jpeg(scaled(image, 0.5)),
     "larger": lambda image: jpeg(scaled(image, 1.5)),
     "without loss": lambda image: content(image, "PNG"),
-    "turned, smaller, worse": lambda image: jpeg(scaled(image, 0.75).transpose(Image.Transpose.ROTATE_90), 60),
+    "rotated, smaller, worse": lambda image: jpeg(scaled(image, 0.75).transpose(Image.Transpose.ROTATE_90), 60),
     **{way.name.lower(): lambda image, way=way: jpeg(image.transpose(way)) for way in Image.Transpose},
 }
 
@@ -76,9 +76,9 @@ def test_images_of_one_colour_equal_nothing():
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 3), st.booleans())
-def test_a_fingerprint_does_not_depend_on_how_an_image_lies(seed, turns, mirrored):
+def test_a_fingerprint_does_not_depend_on_how_an_image_lies(seed, turns, flipped):
     image = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    laid = np.rot90(image[:, ::-1] if mirrored else image, turns)
+    laid = np.rot90(image[:, ::-1] if flipped else image, turns)
     first, second = fingerprints(standardise(np.stack([image, laid])))
     np.testing.assert_allclose(first, second, atol=1e-6)
     assert np.linalg.norm(first) <= 1

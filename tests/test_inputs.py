@@ -37,9 +37,9 @@ def source(n_images: int, side: int, seed: int = 0) -> Images:
 
 
 def lay(picture: torch.Tensor, view: int) -> torch.Tensor:
-    """A picture of shape (3, side, side), turned by quarters and, for the later four views, mirrored."""
-    turned = torch.rot90(picture, view % 4, (1, 2))
-    return turned.flip(2) if view >= 4 else turned
+    """A picture of shape (3, side, side), rotated by quarters and, for the later four views, flipped."""
+    rotated = torch.rot90(picture, view % 4, (1, 2))
+    return rotated.flip(2) if view >= 4 else rotated
 
 
 @given(side=st.integers(1, 12), view=st.integers(0, N_ORIENTATIONS - 1))

@@ -65,9 +65,9 @@ def test_pretraining_images_come_four_times_the_original_first(packs, images, na
     expected = images[(images["set"] == name) & (images["part"] == "train")]
     assert list(rows["path"]) == [path for path in expected["path"] for _ in range(4)]
     assert (rows["pose"].iloc[::4] == "original").all()
-    mirrored, turned, both = (list(rows["pose"].iloc[offset::4].map(pose_of)) for offset in (1, 2, 3))
-    assert all(not pose.angle and (pose.left_right or pose.top_bottom) for pose in mirrored)
-    assert all(pose.angle and not (pose.left_right or pose.top_bottom) for pose in turned)
+    flipped, rotated, both = (list(rows["pose"].iloc[offset::4].map(pose_of)) for offset in (1, 2, 3))
+    assert all(not pose.angle and (pose.left_right or pose.top_bottom) for pose in flipped)
+    assert all(pose.angle and not (pose.left_right or pose.top_bottom) for pose in rotated)
     assert all(pose.angle and (pose.left_right or pose.top_bottom) for pose in both)
 
 

@@ -41,20 +41,20 @@ def scaled(factor: float, image: Image.Image) -> Image.Image:
     return image.resize((round(image.width * factor), round(image.height * factor)), Image.Resampling.BICUBIC)
 
 
-def laid(way: Image.Transpose, image: Image.Image) -> Image.Image:
+def oriented(way: Image.Transpose, image: Image.Image) -> Image.Image:
     """An image mirrored or turned."""
     return image.transpose(way)
 
 
 def small_and_mirrored(image: Image.Image) -> Image.Image:
     """An image changed in two ways."""
-    return laid(Image.Transpose.FLIP_LEFT_RIGHT, scaled(0.5, image))
+    return oriented(Image.Transpose.FLIP_LEFT_RIGHT, scaled(0.5, image))
 
 
 CHANGES: dict[str, tuple[Change, int]] = {
     **{f"JPEG, quality {quality}": (lambda image: image, quality) for quality in (50, 60, 70, 80, 90)},
     **{f"size x {factor}": (partial(scaled, factor), 90) for factor in (0.5, 0.75, 1.25, 1.5)},
-    **{way.name.lower().replace("_", " "): (partial(laid, way), 90) for way in Image.Transpose},
+    **{way.name.lower().replace("_", " "): (partial(oriented, way), 90) for way in Image.Transpose},
     "half the size, mirrored, quality 50": (small_and_mirrored, 50),
 }
 """Ways to copy: what is done to the image, and the quality of the JPEG file that it becomes."""

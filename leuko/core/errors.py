@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and how a stage reports them."""
+"""Errors that a user can fix, and how a stage reports them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 
 class LeukoError(Exception):
-    """Something outside the code is wrong; the message says what, where, and how to mend it."""
+    """Something outside the code is wrong; the message says what, where, and how to fix it."""
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage; on an error that a user can mend print its message alone, without a traceback, and exit with 1.
+    """Run a stage; on an error that a user can fix print its message alone, without a traceback, and exit with 1.
 
     Args:
         main: the stage.
@@ -36,5 +36,5 @@ def _explain(error: OSError) -> str:
         case errno.EACCES | errno.EPERM | errno.EROFS:
             hint = "Let it be read and written"
         case _:
-            hint = "Mend that"
+            hint = "Fix that"
     return f"{where}{error.strerror or error}. {hint}, then run the same command again."

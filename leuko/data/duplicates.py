@@ -1,9 +1,9 @@
-"""Pictures that a data set holds more than once, also recompressed, resized, mirrored or turned by right angles.
+"""Pictures that a data set holds more than once, also recompressed, resized, flipped or rotated by right angles.
 
-Files of equal content are told by their hash. Other copies are told by what the images look like, in two steps. A
-fingerprint, a few hundred numbers that mirroring and quarter turns do not change, finds pairs that may be the same
-picture, by an index rather than a look at every pair; then the thumbnails of each such pair are laid over one another
-in all eight ways. Blood cells look alike, so the fingerprint keeps the colours and is not rounded to bits, and only
+Files of equal content are found by their hash. Other copies are found by what the images look like, in two steps. A
+fingerprint, a few hundred numbers that flips and rotations by right angles do not change, finds pairs that may be the
+same picture, by an index rather than a look at every pair; then the thumbnails of each such pair are compared in all
+eight orientations. Blood cells look alike, so the fingerprint keeps the colours and is not rounded to bits, and only
 thumbnails that agree nearly everywhere count.
 `docs/reliability.md` has the figures.
 
@@ -76,9 +76,9 @@ def standardise(thumbnails: Pixels) -> Vectors:
 
 
 def fingerprints(standardised: Vectors) -> Vectors:
-    """What mirroring and quarter turns leave as it is: an image's low frequencies without sign and direction.
+    """What flips and rotations by right angles do not change: an image's low frequencies without sign and direction.
 
-    Mirroring changes only signs of the cosine transform's coefficients, and transposing swaps each coefficient with
+    A flip changes only signs of the cosine transform's coefficients, and transposing swaps each coefficient with
     its opposite. Of the absolute values of two opposites, the sum and the difference's size are kept.
 
     Args:
@@ -95,12 +95,12 @@ def fingerprints(standardised: Vectors) -> Vectors:
 
 
 def correlations(first: Vectors, second: Vectors) -> Vectors:
-    """The correlation of pairs of standardised thumbnails in the best of the eight ways to lay one on the other."""
+    """The correlation of pairs of standardised thumbnails in the best of the eight orientations."""
     best = np.full(len(first), -1, np.float32)
     for turns in range(4):
-        turned = np.rot90(second, turns, (1, 2))
-        for laid in (turned, turned[:, :, ::-1]):
-            np.maximum(best, np.einsum("nxyc,nxyc->n", first, laid), out=best)
+        rotated = np.rot90(second, turns, (1, 2))
+        for oriented in (rotated, rotated[:, :, ::-1]):
+            np.maximum(best, np.einsum("nxyc,nxyc->n", first, oriented), out=best)
     return best
 
 

@@ -91,7 +91,7 @@ def judge_masks(
                 if name == "wbc" and not mask.is_line(lying):
                     relations[image.mask] = relation(mask, lying, picture, probe.orientation)
         if followers:
-            found.notes.append(f"{followers} of these masks lie as their image's file does, and are turned with it.")
+            found.notes.append(f"{followers} of these masks lie as their image's file does, and are rotated with it.")
         _note_unrelated(relations, warnings)
     return found
 

@@ -31,7 +31,7 @@ LOCKED = "Files and folders that cannot be read; give permission"
 class Problems:
     """Everything found wrong, collected so that one report can name it all.
 
-    A kind of problem is a sentence that says what is wrong and how to mend it; under it stand the paths.
+    A kind of problem is a sentence that says what is wrong and how to fix it; under it stand the paths.
     """
 
     found: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -40,7 +40,7 @@ class Problems:
         """Note a problem; the same one a second time changes nothing.
 
         Args:
-            kind: what is wrong, and how to mend it.
+            kind: what is wrong, and how to fix it.
             path: where.
         """
         self.found[kind].add(path.as_posix() if isinstance(path, Path) else path)

@@ -1,4 +1,4 @@
-"""Copies of training images: turned by a few degrees, mirrored, balanced; planned first, drawn when packed."""
+"""Copies of training images: rotated by a few degrees, flipped, balanced; planned first, drawn when packed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Pose:
-    """How a copy differs from its original: turned by `angle` degrees, then mirrored."""
+    """How a copy differs from its original: rotated by `angle` degrees, then flipped."""
 
     angle: float = 0.0
     left_right: bool = False
     top_bottom: bool = False
 
     def apply(self, image: Pixels) -> Pixels:
-        """Turn and mirror a square image; corners are filled with its own reflection, as tissue has no edge.
+        """Rotate and flip a square image; corners are filled with its own reflection, as tissue has no edge.
 
         Args:
             image: shape (side, side, 3), 0 to 255.
@@ -34,15 +34,15 @@ class Pose:
         if self.angle:
             cos, sin = (round(f(math.radians(self.angle)), 15) for f in (math.cos, math.sin))
             centre = len(image) / 2
-            # As far as the corners reach when turned, and what the interpolation needs beyond.
+            # As far as the corners reach when rotated, and what the interpolation needs beyond.
             margin = math.ceil(centre * (abs(cos) + abs(sin) - 1)) + 3
             padded = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
             x, y = (centre + margin - centre * (cos + sign * sin) for sign in (-1, 1))
-            lay = (cos, -sin, x, sin, cos, y)  # from places in the turned image to places in the padded one
-            turned = Image.fromarray(padded).transform(
+            lay = (cos, -sin, x, sin, cos, y)  # from places in the rotated image to places in the padded one
+            rotated = Image.fromarray(padded).transform(
                 image.shape[:2], Image.Transform.AFFINE, lay, Image.Resampling.BICUBIC
             )
-            image = np.asarray(turned)
+            image = np.asarray(rotated)
         if self.left_right:
             image = image[:, ::-1]
         if self.top_bottom:
@@ -51,24 +51,24 @@ class Pose:
 
     def __str__(self) -> str:
         """In words, for the table of a pack."""
-        turned = f"turned {self.angle:+.1f}" if self.angle else ""
-        mirrored = "mirrored " + "x" * self.left_right + "y" * self.top_bottom
-        return " ".join(word for word in (turned, mirrored.strip()) if word not in ("", "mirrored")) or "original"
+        rotated = f"rotated {self.angle:+.1f}" if self.angle else ""
+        flipped = "flipped " + "x" * self.left_right + "y" * self.top_bottom
+        return " ".join(word for word in (rotated, flipped.strip()) if word not in ("", "flipped")) or "original"
 
 
-def _turn(rng: np.random.Generator, most: float) -> Pose:
+def _rotate(rng: np.random.Generator, most: float) -> Pose:
     """A rotation by at most `most` degrees."""
     return Pose(angle=round(float(rng.uniform(-most, most)), 1))
 
 
-def _mirror(rng: np.random.Generator) -> Pose:
+def _flip(rng: np.random.Generator) -> Pose:
     """One of the three reflections that change an image."""
     left_right, top_bottom = [(True, False), (False, True), (True, True)][rng.integers(3)]
     return Pose(left_right=left_right, top_bottom=top_bottom)
 
 
 def pretraining_poses(n_images: int, rotation: float, rng: np.random.Generator) -> list[list[Pose]]:
-    """Four versions of every image: as it is, mirrored, turned, turned and mirrored.
+    """Four versions of every image: as it is, flipped, rotated, rotated and flipped.
 
     Args:
         n_images: how many images there are.
@@ -80,9 +80,9 @@ def pretraining_poses(n_images: int, rotation: float, rng: np.random.Generator) 
     """
     poses = []
     for _ in range(n_images):
-        mirrored, turned, both = _mirror(rng), _turn(rng, rotation), _mirror(rng)
-        both = Pose(_turn(rng, rotation).angle, both.left_right, both.top_bottom)
-        poses.append([Pose(), mirrored, turned, both])
+        flipped, rotated, both = _flip(rng), _rotate(rng, rotation), _flip(rng)
+        both = Pose(_rotate(rng, rotation).angle, both.left_right, both.top_bottom)
+        poses.append([Pose(), flipped, rotated, both])
     return poses
 
 
@@ -95,12 +95,12 @@ def balancing_poses(labels: Sequence[str], rotation: float, rng: np.random.Gener
         rng: source of chance.
 
     Returns:
-        For every image its poses, the first being the image as it is; the others alternate mirrored and turned.
+        For every image its poses, the first being the image as it is; the others alternate flipped and rotated.
     """
     counts = pd.Series(labels).value_counts()
     poses = []
     for label in labels:
         copies = int(counts.max() // counts[label]) - 1
-        extra = [_mirror(rng) if copy % 2 else _turn(rng, rotation) for copy in range(copies)]
+        extra = [_flip(rng) if copy % 2 else _rotate(rng, rotation) for copy in range(copies)]
         poses.append([Pose(), *extra])
     return poses

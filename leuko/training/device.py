@@ -53,7 +53,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def to_device(model: nn.Module, device: torch.device) -> nn.Module:
     """Move a network to a device and make it compute fast there.
 
-    Its weights are laid out channels last, as convolutions want them; on a CPU some layers are replaced by faster ones.
+    Its weights are stored channels last, as convolutions want them; on a CPU some layers are replaced by faster ones.
 
     Args:
         model: the network, changed in place.

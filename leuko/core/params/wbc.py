@@ -8,6 +8,6 @@ from leuko.core.params.recipe import Recipe
 
 
 class Wbc(Recipe):
-    """The base classifier; `augment: d4` turns and mirrors its training images on the fly."""
+    """The base classifier; `augment: d4` rotates and flips its training images on the fly."""
 
     augment: Literal["none", "d4"]

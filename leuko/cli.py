@@ -16,6 +16,7 @@ from leuko.core.processor import configure_libraries
 COMMANDS = {
     "check": "report all that is wrong with a folder of images",
     "import": "turn the images that you have into the layout that Leuko reads",
+    "predict": "classify images with a trained model",
     "report": "write the report of a study again",
     "study": "run every split with several seeds, and summarise",
 }

@@ -11,9 +11,9 @@ from leuko.core.params.measure import Measure
 from leuko.core.params.reading import load_params
 from leuko.data.manifest import read_manifest
 from leuko.data.scale import from_column
-from leuko.models.foreign import fit_domain, save_domain
+from leuko.models.foreign import fit_domain, save_domains
 from leuko.morphology.figure import outlines_figure
-from leuko.morphology.packing import find_scale, pack_cells, pack_nuclei
+from leuko.morphology.packing import describe_pictures, find_scale, pack_cells, pack_nuclei
 from leuko.morphology.reference import Reference
 from leuko.packs.reading import read_rows
 
@@ -44,8 +44,12 @@ def main() -> None:
     found = read_rows(CELLS / "train")["found"] == 1
     descriptors = np.load(CELLS / "train" / "descriptors.npy", allow_pickle=False)
     Reference.of(scale, descriptors[found]).write(CELLS / "scale.json")
-    domain = fit_domain(descriptors, np.load(CELLS / "val" / "descriptors.npy", allow_pickle=False))
-    save_domain(CELLS / "domain.safetensors", domain)
+    pictures = [describe_pictures(_files(parts[part], root), depths, f"looking at {part}") for part in ("train", "val")]
+    save_domains(
+        CELLS / "domain.safetensors",
+        fit_domain(descriptors, np.load(CELLS / "val" / "descriptors.npy", allow_pickle=False)),
+        fit_domain(*pictures),
+    )
 
     tissue = images[images["set"].isin(["prcc", "cam16"]) & (images["part"] == "train")]
     of_set = {"prcc": options.nuclei_per_prcc_tile, "cam16": options.nuclei_per_cam16_image}

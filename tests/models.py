@@ -1,17 +1,22 @@
 """Tiny model files of every kind of classifier, with weights that are fitted to nothing."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from leuko.core.params.transfer import Probe
+from leuko.data.images import resize
+from leuko.data.statistics import SIDE, picture_statistics
 from leuko.evaluation.probe import fit_probe
 from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.base import WbcNet
 from leuko.models.classifier import Classifier
 from leuko.models.encoders import PooledEncoder, TransferNet
+from leuko.models.foreign import PICTURES, fit_domain
 from leuko.models.plus import WbcPlusNet
 from leuko.models.store import save_model
 from leuko.models.tissue import Cam16Net
@@ -62,9 +67,13 @@ def _spread(model: Classifier) -> None:
         last.weight.mul_(20)
 
 
-def write_model(folder: Path, kind: str, name: str = "") -> Path:
-    """Write a model file."""
+def write_model(folder: Path, kind: str, name: str = "", own: Sequence[Image.Image] = ()) -> Path:
+    """Write a model file; with images of its own laboratory, it knows them from others."""
     model, config = draw_classifier(kind)
     path = folder / f"{name or kind}.safetensors"
-    save_model(path, model, config)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    statistics = np.array([picture_statistics(resize(image, SIDE)) for image in own])
+    half = len(own) // 2
+    domain = fit_domain(statistics[:half], statistics[half:]).tensors(PICTURES) if own else None
+    save_model(path, model, config, domain)
     return path

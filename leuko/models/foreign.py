@@ -3,6 +3,8 @@
 A classifier is as sure of cells from another laboratory as of its own, and wrong about many. What was measured of a
 cell tells the laboratories apart: how far a cell's descriptors lie from those of the training images, as the
 Mahalanobis distance counts it (Lee et al. 2018, NeurIPS), and which distance few cells of the own laboratory exceed.
+So do the statistics of a whole picture (`leuko.data.statistics`), of which prediction asks the same, since they cost
+next to nothing, and a picture may show no cell at all. A model file has both domains, `CELLS` and `PICTURES`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ RATE = 0.005
 SHARE = 0.1
 """A set of which a larger share lies beyond the threshold is foreign."""
 FOLDS = 5
+CELLS, PICTURES = "cells", "pictures"
+"""What a domain is of: descriptors of cells, or statistics of pictures."""
 
 Values = NDArray[np.float32]
 
@@ -33,7 +37,7 @@ class Domain:
     """Where the cells lie that a model learned from.
 
     Attributes:
-        mean: of each descriptor, shape (descriptor,).
+        mean: of each descriptor, or each of a picture's statistics, shape (descriptor,).
         whitening: brings descriptors to unit covariance, shape (descriptor, descriptor).
         threshold: the distance that a share `RATE` of the own cells exceeds.
     """
@@ -59,15 +63,16 @@ class Domain:
         beyond: NDArray[np.bool_] = (self.distances(descriptors) > self.threshold) | ~descriptors.any(axis=1)
         return beyond
 
-    def tensors(self) -> dict[str, Tensor]:
-        """The domain as a model file has it."""
+    def tensors(self, of: str = CELLS) -> dict[str, Tensor]:
+        """The domain as a model file has it; what it is `of`, CELLS or PICTURES, stands in the names."""
         values = {"mean": self.mean, "whitening": self.whitening, "threshold": np.array([self.threshold])}
-        return {ASIDE + name: torch.from_numpy(value.copy()) for name, value in values.items()}
+        return {f"{ASIDE}{of}.{name}": torch.from_numpy(value.copy()) for name, value in values.items()}
 
     @classmethod
-    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Domain | None:
-        """The domain among the tensors of a file; none if there is none."""
-        found = {name.removeprefix(ASIDE): value for name, value in tensors.items() if name.startswith(ASIDE)}
+    def of_tensors(cls, tensors: Mapping[str, Tensor], of: str = CELLS) -> Domain | None:
+        """The domain of CELLS or PICTURES among the tensors of a file; none if there is none."""
+        start = f"{ASIDE}{of}."
+        found = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
         if not found:
             return None
         mean, whitening, threshold = (found[name].double().numpy() for name in ("mean", "whitening", "threshold"))
@@ -119,18 +124,18 @@ def _whitening(cells: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
     return mean, (vectors / np.sqrt(np.maximum(values, 1e-3))) / std[:, None]
 
 
-def save_domain(path: Path, domain: Domain) -> None:
-    """Write a domain as a file of its own, from which trainings take it into their model files."""
+def save_domains(path: Path, cells: Domain, pictures: Domain) -> None:
+    """Write the domains as a file of their own, from which trainings take them into their model files."""
     from safetensors.torch import save_file
 
     with atomic_file(path) as temporary:
-        save_file(domain.tensors(), temporary)
+        save_file(cells.tensors() | pictures.tensors(PICTURES), temporary)
 
 
-def load_domain(path: Path) -> Domain | None:
-    """Read the domain in a model file; none if it has none.
+def load_domain(path: Path, of: str = CELLS) -> Domain | None:
+    """Read the domain of CELLS or PICTURES in a model file; none if it has none.
 
     Raises:
         LeukoError: if the file is missing or damaged.
     """
-    return Domain.of_tensors(read_tensors(path))
+    return Domain.of_tensors(read_tensors(path), of)

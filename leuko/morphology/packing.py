@@ -23,14 +23,15 @@ import numpy as np
 import pandas as pd
 
 from leuko.core.files import atomic_folder, write_json, write_table
-from leuko.core.parallel import imap_in_processes
-from leuko.data.images import read_rgb
+from leuko.core.parallel import imap_in_processes, map_images
+from leuko.data.images import read_rgb, resize
 from leuko.data.scale import Scales, from_column, to_json
+from leuko.data.statistics import N_STATISTICS, SIDE, picture_statistics
 from leuko.morphology.cropping import Located, Scale, locate
 from leuko.morphology.descriptors import DESCRIPTORS
 from leuko.morphology.measuring import Cell, measure_image
 from leuko.morphology.nuclei import draw_nuclei, find_nuclei, measure_nuclei
-from leuko.morphology.segmentation import Pixels
+from leuko.morphology.segmentation import Floats, Pixels
 
 Tile = tuple[Path, Scales, int, tuple[int, ...]]
 """A tissue image, how its depth becomes eight bits, how many of its nuclei are drawn, and the seed that decides."""
@@ -67,6 +68,21 @@ def pack_cells(
     """
     cells = imap_in_processes(partial(_measure_file, depths=depths, scale=scale, side=side), files, title)
     _write(folder, rows, ([cell] for cell in cells), side, depths)
+
+
+def describe_pictures(files: Sequence[Path], depths: Scales, title: str) -> Floats:
+    """The statistics of whole pictures, which tell whether further ones are like them.
+
+    Args:
+        files: the image files.
+        depths: how images of more than eight bits per sample are brought to eight.
+        title: what the progress bar says.
+
+    Returns:
+        Shape (image, N_STATISTICS).
+    """
+    found = map_images(lambda file: picture_statistics(resize(read_rgb(file, depths), SIDE)), files, title)
+    return np.array(found, np.float32).reshape(-1, N_STATISTICS)
 
 
 def pack_nuclei(

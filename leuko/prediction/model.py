@@ -18,11 +18,13 @@ from leuko.core.errors import LeukoError
 from leuko.core.memory import keep_freed_memory
 from leuko.core.parallel import imap_bounded
 from leuko.data.images import UnreadableImageError
+from leuko.data.statistics import N_STATISTICS
 from leuko.evaluation.calibration import apply_temperature
 from leuko.models.build import load_classifier
 from leuko.models.classifier import Classifier
+from leuko.models.foreign import PICTURES, Domain, load_domain
 from leuko.models.store import check_config, left_out
-from leuko.prediction.preparing import Array, ImageLike, Preparation
+from leuko.prediction.preparing import STATISTICS, Array, ImageLike, Preparation
 from leuko.training.device import to_device
 
 BATCH = 32
@@ -44,11 +46,13 @@ class Outcome:
         prepared: its inputs; none if it cannot be read.
         error: why it cannot be read, in a few words; else empty.
         probabilities: shape (class,), adding up to 1, calibrated; empty if it cannot be read.
+        unlike: whether it is unlike the training images; none if it cannot be read or the model file cannot tell.
     """
 
     prepared: Prepared | None
     error: str
     probabilities: NDArray[np.float64]
+    unlike: bool | None
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,14 @@ class Predictions:
         classes: the names of the classes.
         probabilities: shape (image, class), 0 to 1, rows adding up to 1; calibrated by the model's temperature, that
             is, on images like those of its validation.
+        unlike: shape (image,): which images are unlike those of the training, so that their probabilities say nothing;
+            of images like them a share of `leuko.models.foreign.RATE` is expected among these. All false if the model
+            file cannot tell.
     """
 
     classes: tuple[str, ...]
     probabilities: NDArray[np.float64]
+    unlike: NDArray[np.bool_]
 
     @property
     def labels(self) -> list[str]:
@@ -87,6 +95,7 @@ class Model:
     Args:
         network: in evaluation mode on the CPU.
         config: of its model file.
+        domain: of the pictures that it learned from; none if that is not known.
         device: where to compute.
 
     Attributes:
@@ -99,13 +108,21 @@ class Model:
         LeukoError: if the configuration does not say how images are prepared.
     """
 
-    def __init__(self, network: Classifier, config: dict[str, Any], device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, network: Classifier, config: dict[str, Any], domain: Domain | None, device: str | torch.device = "cpu"
+    ) -> None:
         self.classes = tuple(config["classes"])
         self.config = config
+        self.domain = domain
         self.preparation = Preparation.of(network.inputs, config)
         self.device = torch.device(device)
         self.network = network
         to_device(network, self.device)
+
+    @property
+    def looks_at_pictures(self) -> bool:
+        """Whether it sees images, rather than what was measured of them alone."""
+        return self.preparation.inputs != ("descriptors",)
 
     def predict(self, images: ImageLike | Iterable[ImageLike]) -> Predictions:
         """Classify images.
@@ -123,13 +140,14 @@ class Model:
             LeukoError: if an image cannot be used; which one and why.
         """
         many: Sequence[ImageLike] = [images] if _is_one(images) else list(images)  # type: ignore[list-item, arg-type]
-        found = []
+        found, unlike = [], []
         for place, (image, outcome) in enumerate(zip(many, self.outcomes(many), strict=True)):
             if outcome.error:
                 name = image if isinstance(image, str | Path) else f"image {place}"
                 raise LeukoError(f"{name}: {outcome.error}")
             found.append(outcome.probabilities)
-        return Predictions(self.classes, np.array(found).reshape(-1, len(self.classes)))
+            unlike.append(bool(outcome.unlike))
+        return Predictions(self.classes, np.array(found).reshape(-1, len(self.classes)), np.array(unlike, bool))
 
     def outcomes(self, images: Sequence[ImageLike], *, processes: bool = False) -> Iterator[Outcome]:
         """Classify images one batch after the other, while the next ones are read.
@@ -158,9 +176,13 @@ class Model:
         rows: Iterator[NDArray[np.float64]] = iter(self.classify(readable) if readable else ())
         for prepared in batch:
             if isinstance(prepared, str):
-                yield Outcome(None, prepared, np.empty(0))
+                yield Outcome(None, prepared, np.empty(0), None)
             else:
-                yield Outcome(prepared, "", next(rows))
+                yield Outcome(prepared, "", next(rows), self.is_unlike(prepared))
+
+    def is_unlike(self, prepared: Prepared) -> bool | None:
+        """Whether an image is unlike the training images; none if the model file cannot tell."""
+        return bool(self.domain.beyond(prepared[STATISTICS][None])[0]) if self.domain else None
 
     @torch.no_grad()
     def classify(self, prepared: Sequence[Prepared]) -> NDArray[np.float64]:
@@ -221,6 +243,9 @@ def load_model(path: str | PathLike[str], device: str | torch.device = "cpu") ->
     network, config = load_classifier(path)
     check_config(path, config, {})
     try:
-        return Model(network, config, device)
-    except LeukoError as error:
+        domain = load_domain(path, PICTURES)
+        if domain and not domain.whitening.shape == 2 * domain.mean.shape == (N_STATISTICS, N_STATISTICS):
+            raise LeukoError("it knows of other statistics of pictures; dvc repro trains it anew")
+        return Model(network, config, domain, device)
+    except (LeukoError, KeyError, IndexError) as error:
         raise LeukoError(f"{path}: {error}") from error

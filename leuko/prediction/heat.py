@@ -1,0 +1,45 @@
+"""Where a model looks, as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from leuko.core.files import atomic_file
+from leuko.prediction.model import Model, Prepared
+from leuko.report.attention import heat_map
+from leuko.report.pictures import spotlight
+
+
+def draw_heat_map(model: Model, prepared: Prepared) -> Image.Image:
+    """Draw where a model looks to classify an image: the rest fades to white.
+
+    Args:
+        model: that looks at pictures.
+        prepared: the image, as `model.preparation` gives it.
+
+    Returns:
+        A picture of what the model is shown, 144 pixels a side: the whole image, or the crop around the nucleus.
+    """
+    names = model.preparation.inputs
+    tensors = dict(zip(names, model.tensors([prepared]), strict=True))
+    pictures = [name for name in names if name != "descriptors"]
+
+    def classify(*views: Tensor) -> Tensor:
+        """Classify covered copies; what was measured of the cell stays as it is."""
+        covered = dict(zip(pictures, views, strict=True))
+        given = [covered.get(name, tensors[name].expand(len(views[0]), *tensors[name].shape[1:])) for name in names]
+        return model.network.classify(*given)
+
+    heat = heat_map(classify, [tensors[name][0] for name in pictures])
+    return spotlight(np.asarray(prepared[pictures[0]]), heat)
+
+
+def write_heat_map(path: Path, model: Model, prepared: Prepared) -> None:
+    """Write what `draw_heat_map` draws, as PNG."""
+    with torch.no_grad(), atomic_file(path) as temporary:
+        draw_heat_map(model, prepared).save(temporary, "PNG")

@@ -66,7 +66,7 @@ class Summary:
                 f"{self.unlike} of them are unlike the training images, where {100 * RATE:g} % are expected of images "
                 "like those; their probabilities say nothing"
             )
-            if self.unlike > SHARE * read:
+            if self.unlike > max(1, SHARE * read):
                 lines.append(
                     "So many come from elsewhere: another laboratory, stain or camera, or no cells. How sure the "
                     "model is of such images is not known"

@@ -15,6 +15,7 @@ from leuko.core.processor import configure_libraries
 
 COMMANDS = {
     "check": "report all that is wrong with a folder of images",
+    "export": "write a trained model as one ONNX file",
     "import": "turn the images that you have into the layout that Leuko reads",
     "predict": "classify images with a trained model",
     "report": "write the report of a study again",

@@ -26,6 +26,7 @@ from leuko.models.store import save_left_out
 from leuko.models.tissue import Cam16Net
 from leuko.report.attention import N_CELLS, heat_map
 from leuko.report.blocks import Cell
+from leuko.report.card import model_card
 from leuko.report.class_panels import abbreviations
 from leuko.report.page import render, tidy, write_report
 from leuko.report.pictures import TILE, disagreements, spotlight
@@ -116,7 +117,9 @@ def test_the_page_needs_nothing_else(written):
 
 
 def test_equal_runs_give_equal_bytes(finished, written, tmp_path):
-    write_report(single_report(finished, load_params(Params, finished / "params.yaml"), CPU), tmp_path)
+    params = load_params(Params, finished / "params.yaml")
+    write_report(single_report(finished, params, CPU), tmp_path)
+    write(tmp_path / "MODEL_CARD.md", model_card(finished, params))
     files = sorted(path.relative_to(written) for path in written.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
     assert len(files) > 10

@@ -18,7 +18,7 @@ from leuko.evaluation.predictions import read_predictions, table_of
 from leuko.models.foreign import is_foreign
 from leuko.models.store import left_out
 from leuko.training.device import set_up
-from leuko.training.external import answers_of, pack_laboratory
+from leuko.training.external import pack_laboratory, try_abroad
 
 
 def main() -> None:
@@ -44,25 +44,27 @@ def main() -> None:
     sizes = {key: getattr(params.augment, f"{key}_size") for key in ("wbc", "prcc", "cam16")}
     with tempfile.TemporaryDirectory() as packs:
         pack_laboratory(Path(packs), rows, root, sizes, params.measure.side)
-        probabilities, configs, beyond = answers_of(present, Path(packs), len(rows), device)
+        answers = {arm.key: try_abroad(arm, Path(packs), len(rows), device) for arm in present}
 
-    found = {}
+    found, aligned = {}, {}
     with atomic_folder(Path("plots/external") / name) as folder:
         for arm in present:
-            write_table(folder / arm.predictions.name, table_of(rows, probabilities[arm.key], classes))
+            answer = answers[arm.key]
+            write_table(folder / arm.predictions.name, table_of(rows, answer.probabilities, classes))
             own = read_predictions(arm.predictions)
             here = Answers(
-                own[list(params.classes)].to_numpy(np.float64),
-                _numbers(own["actual"], params.classes),
-                list(own["group"]),
+                own[list(classes)].to_numpy(np.float64), _numbers(own["actual"], classes), list(own["group"])
             )
-            there = Answers(probabilities[arm.key], labels, list(rows["group"]))
-            found[arm.key] = score_external(here, there, configs[arm.key]["temperature"], classes)
-            if arm.key in beyond:
-                outside = beyond[arm.key]
-                found[arm.key]["foreign"] = {"beyond": float(outside.mean()), "is_foreign": is_foreign(outside)}
+            there = Answers(answer.probabilities, labels, list(rows["group"]))
+            found[arm.key] = score_external(here, there, answer.temperature, classes)
+            if answer.beyond is not None:
+                beyond = float(answer.beyond.mean())
+                found[arm.key]["foreign"] = {"beyond": beyond, "is_foreign": is_foreign(answer.beyond)}
+            if answer.aligned is not None:
+                there = Answers(answer.aligned, labels, list(rows["group"]))
+                aligned[arm.key] = score_external(here, there, answer.temperature, classes)
     images = {label: int((rows["class"] == label).sum()) for label in classes}
-    write_json(Path(f"metrics/external/{name}.json"), {"images": images, "arms": found})
+    write_json(Path(f"metrics/external/{name}.json"), {"images": images, "arms": found, "aligned": aligned})
     for key, scores in found.items():
         accuracy, sure = scores["free"]["accuracy"], scores["sure"]
         foreign = f", {100 * scores['foreign']['beyond']:.0f} % foreign" if "foreign" in scores else ""

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from leuko.data.layout import discover_laboratory
+from leuko.data.layout import ImageFile, discover_laboratory, discover_unlabelled
 from leuko.data.manifest import COLUMNS
 from leuko.data.probing import probe_all
 from leuko.data.scale import settle
 from leuko.data.tables import read_groups
+from leuko.data.tree import Problems
 
 
 def survey_laboratory(
@@ -33,6 +34,31 @@ def survey_laboratory(
         LeukoError: with all that is wrong.
     """
     images, problems = discover_laboratory(folder, classes, synonyms)
+    return _survey(folder, images, problems, min_side, max_value)
+
+
+def survey_unlabelled(folder: Path, *, min_side: int, max_value: float | str) -> pd.DataFrame:
+    """Check another laboratory's images without labels.
+
+    Args:
+        folder: of images, in and below it.
+        min_side: as `survey_laboratory` takes it.
+        max_value: likewise.
+
+    Returns:
+        Rows of a manifest without classes.
+
+    Raises:
+        LeukoError: with all that is wrong.
+    """
+    images, problems = discover_unlabelled(folder)
+    return _survey(folder, images, problems, min_side, max_value)
+
+
+def _survey(
+    folder: Path, images: Sequence[ImageFile], problems: Problems, min_side: int, max_value: float | str
+) -> pd.DataFrame:
+    """Open all images and describe them."""
     probes, _ = probe_all(folder, images, min_side, problems)
     groups = read_groups(folder, "none", [image.path.as_posix() for image in images], problems)
     problems.raise_if_any(folder)

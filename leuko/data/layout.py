@@ -133,6 +133,19 @@ def discover_laboratory(
     return [ImageFile("wbc", "test", label, path) for (label, _), path in found.items()], tree.problems
 
 
+def discover_unlabelled(folder: Path) -> tuple[list[ImageFile], Problems]:
+    """Find all images in and below a folder that tells no classes; no image is opened.
+
+    Raises:
+        LeukoError: if it is not a folder.
+    """
+    if not os.path.isdir(folder):  # noqa: PTH112  (Path.is_dir raises where permission is missing)
+        raise LeukoError(f"{folder} is not a folder")
+    tree = Tree(folder, Problems())
+    found = sorted((path for path in tree.below(Path()) if _is_image(path, tree.problems)), key=Path.as_posix)
+    return [ImageFile("wbc", "test", "", path) for path in found], tree.problems
+
+
 def subset_folders(root: Path) -> tuple[list[Path], list[Path]]:
     """The folders of the smaller WBC subsets, relative to the data root: those that are there, and those missing."""
     folders = [Path(folder) for folder in SUBSET_FOLDERS[:-1]]

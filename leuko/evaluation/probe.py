@@ -65,7 +65,9 @@ def fit_probe(
         kept = np.linspace(0, len(centres) - 1, MAX_CENTRES).astype(np.int64)
         centres, targets, certainty = centres[kept], targets[kept], certainty[kept]
     gamma = settings.gamma / features.shape[1]
-    weights = _fit_kernel_ridge(centres, targets, certainty, n_classes, gamma, settings.regularization)
+    counts = np.bincount(targets, minlength=n_classes)
+    balance = len(targets) / ((counts > 0).sum() * counts[targets])
+    weights = fit_kernel_ridge(centres, targets, certainty * balance, n_classes, gamma, settings.regularization)
     n_descriptors = features.shape[1] - (encoder.n_features if encoder else 0)
     classifier = FeatureClassifier(encoder, n_descriptors, len(centres), n_classes)
     arrays = {"mean": mean, "std": std, "share": share, "centres": centres, "weights": weights, "gamma": gamma}
@@ -87,25 +89,26 @@ def _equal_shares(sizes: Sequence[int]) -> Array:
     return np.concatenate([np.full(size, np.sqrt(total / size)) for size in sizes])
 
 
-def _fit_kernel_ridge(
-    centres: Array,
-    targets: NDArray[np.int64],
-    certainty: Array,
-    n_classes: int,
-    gamma: float,
-    regularization: float,
+def fit_kernel_ridge(
+    centres: Array, targets: NDArray[np.int64], importance: Array, n_classes: int, gamma: float, regularization: float
 ) -> Array:
     """Regress 1 for an image's class and -1 for the others on the kernels between images.
 
+    Args:
+        centres: the images' features, shape (image, feature).
+        targets: their classes, shape (image,).
+        importance: their weights, shape (image,).
+        n_classes: how many classes there are.
+        gamma: of the kernel.
+        regularization: of the regression.
+
     Returns:
-        Shape (centre, class).
+        Shape (image, class).
     """
     from sklearn.kernel_ridge import KernelRidge  # not before it is wanted: it takes long to import
 
-    counts = np.bincount(targets, minlength=n_classes)
-    balance = len(targets) / ((counts > 0).sum() * counts[targets])
     ridge = KernelRidge(alpha=regularization, kernel="rbf", gamma=gamma)
-    ridge.fit(centres, CERTAIN * (2 * np.eye(n_classes)[targets] - 1), sample_weight=certainty * balance)
+    ridge.fit(centres, CERTAIN * (2 * np.eye(n_classes)[targets] - 1), sample_weight=importance)
     weights: Array = ridge.dual_coef_
     return weights
 

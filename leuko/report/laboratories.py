@@ -42,12 +42,13 @@ def _laboratory(name: str, found: Mapping[str, Any], present: Sequence[Arm]) -> 
     foreign = _first({key: scores["foreign"] for key, scores in found["arms"].items() if "foreign" in scores})
     if foreign:
         sentences += f" {100 * foreign['beyond']:.0f} % of them lie beyond what the models know: {_verdict(foreign)}."
+    is_foreign = bool(foreign and foreign["is_foreign"])
     rows = {}
-    for arm in present:
-        scores = found["arms"][arm.key]
+    lines = {arm.title: found["arms"][arm.key] for arm in present}
+    lines |= {f"{arm.title}, aligned": found["aligned"][arm.key] for arm in present if arm.key in found["aligned"]}
+    for title, scores in lines.items():
         fall = scores["fall"]
-        is_foreign = scores.get("foreign", {}).get("is_foreign", False)
-        rows[arm.title] = [
+        rows[title] = [
             Cell(scores["free"]["accuracy"], "percent"),
             Cell(scores["free"]["balanced_accuracy"], "percent"),
             Cell(scores["present"]["accuracy"], "percent"),
@@ -61,7 +62,8 @@ def _laboratory(name: str, found: Mapping[str, Any], present: Sequence[Arm]) -> 
     table = Table(
         f"external_{name}",
         f"The laboratory {name}. Its test has {len(images)} classes: a model may choose among all it knows, or among "
-        "these only. The change is against the own test, over the same classes, with its 95 % interval.",
+        "these only. The change is against the own test, over the same classes, with its 95 % interval. Aligned: what "
+        "was measured counts from the laboratory’s own median, in its own spreads; that takes cells, but no label.",
         [
             "accuracy",
             "balanced accuracy",

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from leuko.arms import Arm
 from leuko.data.scale import from_column
+from leuko.evaluation.adaptation import align
 from leuko.models.build import load_classifier
+from leuko.models.feature_classifier import FeatureClassifier
 from leuko.models.foreign import load_domain
 from leuko.morphology.packing import find_scale, pack_cells
 from leuko.packs.augmentation import Pose
 from leuko.packs.reading import read_values
 from leuko.packs.writing import write_pack
-from leuko.training.predict import predict_pack
+from leuko.training.parts import inputs_of
+from leuko.training.predict import BATCH, predict_features, predict_pack
 
 
 def pack_laboratory(packs: Path, rows: pd.DataFrame, root: Path, sizes: Mapping[str, int], side: int) -> None:
@@ -41,26 +45,52 @@ def pack_laboratory(packs: Path, rows: pd.DataFrame, root: Path, sizes: Mapping[
     pack_cells(packs / "cells/test", rows, files, depths, find_scale(rows, files, depths), side, "measuring cells")
 
 
-def answers_of(
-    arms: Sequence[Arm], packs: Path, n_images: int, device: torch.device
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, dict[str, Any]], dict[str, NDArray[np.bool_]]]:
-    """What every arm says of packed images.
+@dataclass(frozen=True)
+class ArmAbroad:
+    """What an arm says of another laboratory's images.
+
+    Attributes:
+        probabilities: shape (image, class).
+        aligned: the same where features are measured from that laboratory's own median, which takes no label; none for
+            networks.
+        temperature: fitted at home.
+        beyond: which images lie beyond what the model knows; none if its file does not tell.
+    """
+
+    probabilities: NDArray[np.float64]
+    aligned: NDArray[np.float64] | None
+    temperature: float
+    beyond: NDArray[np.bool_] | None
+
+
+def try_abroad(arm: Arm, packs: Path, n_images: int, device: torch.device) -> ArmAbroad:
+    """Ask an arm about packed images.
 
     Args:
-        arms: those whose models are there.
+        arm: whose model is there.
         packs: the folder of the packs, with a part `test`.
         n_images: in them.
         device: where to compute.
 
     Returns:
-        By the arms' keys: probabilities, shape (image, class); the configurations in the model files; and which images
-        lie beyond what the model knows.
+        Its answers.
     """
-    descriptors = read_values(packs / "cells/test", "descriptors")
-    probabilities, configs, beyond = {}, {}, {}
-    for arm in arms:
-        model, configs[arm.key] = load_classifier(arm.model)
-        probabilities[arm.key] = predict_pack(model, packs, "test", np.arange(n_images), device)
-        if domain := load_domain(arm.model):
-            beyond[arm.key] = domain.beyond(descriptors)
-    return probabilities, configs, beyond
+    model, config = load_classifier(arm.model)
+    rows = np.arange(n_images)
+    aligned = None
+    if isinstance(model, FeatureClassifier):
+        features = _features(model, packs, rows)
+        logits = predict_features(align(model, features, config["settings"]["regularization"]), [features])
+        aligned = softmax(logits.astype(np.float64), axis=1)
+    domain = load_domain(arm.model)
+    beyond = domain.beyond(read_values(packs / "cells/test", "descriptors")) if domain else None
+    return ArmAbroad(predict_pack(model, packs, "test", rows, device), aligned, config["temperature"], beyond)
+
+
+@torch.no_grad()
+def _features(model: FeatureClassifier, packs: Path, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The features of packed images, shape (image, feature), on the CPU."""
+    inputs = inputs_of(packs, "test", model.inputs, rows, torch.device("cpu"))
+    chunks = torch.arange(len(rows)).split(BATCH)
+    features: NDArray[np.float32] = torch.cat([model.features(*inputs(chunk, None)) for chunk in chunks]).numpy()
+    return features

@@ -1,0 +1,107 @@
+"""A model for another laboratory, from one of the own laboratory and a few labelled cells of the other."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from leuko.core.errors import LeukoError
+from leuko.data.laboratory import survey_laboratory, survey_unlabelled
+from leuko.data.scale import Scales, from_column, to_json
+from leuko.evaluation.adaptation import Adapted, adapt
+from leuko.models.build import load_classifier
+from leuko.models.feature_classifier import FeatureClassifier
+from leuko.models.foreign import PICTURES, fit_domain
+from leuko.models.store import left_out, save_model
+from leuko.morphology.cropping import Scale
+from leuko.morphology.packing import describe_pictures, find_scale, pack_cells
+from leuko.packs.reading import read_images, read_values
+from leuko.training.predict import BATCH
+
+MIN_SIDE = 16
+
+
+def adapt_model(
+    model: Path, folder: Path, out: Path, *, synonyms: Mapping[str, str], unlabelled: Path | None = None
+) -> Adapted:
+    """Write a model for another laboratory.
+
+    Args:
+        model: a classifier on features, such as `models/probes/morphology.safetensors`.
+        folder: a few labelled cells of the other laboratory, in a folder for every class.
+        out: where to write the new model.
+        synonyms: further names of class folders.
+        unlabelled: a folder of further images of that laboratory; the more there are, the better is known how its
+            images differ.
+
+    Returns:
+        The classifier, and how it was found.
+
+    Raises:
+        LeukoError: if the model is of another kind, or with all that is wrong with the images.
+    """
+    if reason := left_out(model):
+        raise LeukoError(f"{model} holds no model: {reason}")
+    classifier, config = load_classifier(model)
+    if not isinstance(classifier, FeatureClassifier):
+        raise LeukoError(
+            f"{model} is a network that would have to be trained anew; take a classifier on features, such as "
+            "models/probes/morphology.safetensors"
+        )
+    rows = survey_laboratory(
+        folder, classes=config["classes"], synonyms=synonyms, min_side=MIN_SIDE, max_value="auto"
+    ).assign(root=str(folder))
+    n_labelled = len(rows)
+    if rows["class"].nunique() < 2:
+        raise LeukoError(f"{folder} has cells of one class only; label some of every class that is to be told")
+    if unlabelled:
+        further = survey_unlabelled(unlabelled, min_side=MIN_SIDE, max_value="auto").assign(root=str(unlabelled))
+        rows = pd.concat([rows, further], ignore_index=True)
+    files = [Path(root) / path for root, path in zip(rows["root"], rows["path"], strict=True)]
+    depths = from_column(rows["scale"])
+    features, descriptors, scale = _measure(classifier, config["side"], rows, files, depths)
+    labels = np.array([config["classes"].index(label) for label in rows["class"][:n_labelled]])
+    adapted = adapt(
+        classifier, features[:n_labelled], labels, features[n_labelled:], config["settings"]["regularization"]
+    )
+    known = {
+        "model": f"{config['model']}-adapted",
+        "temperature": adapted.temperature,
+        "centres": len(adapted.classifier.centres),
+        "nuclei": scale.to_json(),
+        "scales": to_json(depths),
+        "adapted": {"labelled": n_labelled, "cells": len(rows), "aligned": adapted.aligned},
+    }
+    pictures = describe_pictures(files, depths, "looking at images")
+    domains = fit_domain(descriptors, descriptors[:0]).tensors() | fit_domain(pictures, pictures[:0]).tensors(PICTURES)
+    save_model(out, adapted.classifier, config | known, domains)
+    return adapted
+
+
+@torch.no_grad()
+def _measure(
+    classifier: FeatureClassifier, side: int, rows: pd.DataFrame, files: Sequence[Path], depths: Scales
+) -> tuple[NDArray[np.float32], NDArray[np.float32], Scale]:
+    """Measure cells at the scale of their own laboratory.
+
+    Returns:
+        The features that the classifier takes, and descriptors, each of shape (cell, value); and the scale.
+    """
+    scale = find_scale(rows, files, depths)
+    with tempfile.TemporaryDirectory() as folder:
+        pack = Path(folder) / "cells"
+        pack_cells(pack, rows, files, depths, scale, side or 1, "measuring cells")
+        descriptors = np.array(read_values(pack, "descriptors"))
+        inputs = {"descriptors": torch.from_numpy(descriptors)}
+        if classifier.encoder:
+            cells = torch.from_numpy(np.array(read_images(pack, "cell")))
+            inputs["cell"] = cells.permute(0, 3, 1, 2).float() / 255
+    chunks = [inputs[name].split(BATCH) for name in classifier.inputs]
+    features = torch.cat([classifier.features(*chunk) for chunk in zip(*chunks, strict=True)]).numpy()
+    return features, descriptors, scale

@@ -15,6 +15,7 @@ from leuko.core.processor import configure_libraries
 
 COMMANDS = {
     "adapt": "bring a model to another laboratory with about five labelled cells of every class",
+    "app": "open a page on this computer to classify images",
     "check": "report all that is wrong with a folder of images",
     "export": "write a trained model as one ONNX file",
     "import": "turn the images that you have into the layout that Leuko reads",

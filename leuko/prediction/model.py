@@ -211,7 +211,7 @@ def _is_one(images: ImageLike | Iterable[ImageLike]) -> bool:
     """Whether this is one image rather than several."""
     if isinstance(images, np.ndarray):
         return images.ndim < 4
-    return isinstance(images, str | PathLike | Image.Image)
+    return isinstance(images, str | PathLike | bytes | Image.Image)
 
 
 def _attempt(preparation: Preparation, image: ImageLike) -> Prepared | str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from leuko.core.errors import LeukoError
-from leuko.data.images import UnreadableImageError, as_rgb, read_rgb, resize
+from leuko.data.images import UnreadableImageError, as_rgb, decode_rgb, read_rgb, resize
 from leuko.data.scale import Scale as Depth
 from leuko.data.scale import from_json
 from leuko.data.statistics import SIDE, picture_statistics
@@ -23,10 +23,10 @@ from leuko.morphology.cropping import Scale, crop, locate
 from leuko.morphology.measuring import measure_image
 
 Array = NDArray[Any]
-ImageLike = str | Path | Image.Image | Array
-"""The path of an image file; an image that Pillow has opened; or an array of 8 bits per sample, shape (height, width)
-or (height, width, channel) with 1, 3 or 4 channels: grey, RGB or RGBA. Arrays of uint16 are grey, and their scale is
-that of the training images."""
+ImageLike = str | Path | bytes | Image.Image | Array
+"""The path of an image file, or its content; an image that Pillow has opened; or an array of 8 bits per sample, shape
+(height, width) or (height, width, channel) with 1, 3 or 4 channels: grey, RGB or RGBA. Arrays of uint16 are grey, and
+their scale is that of the training images."""
 
 SIDE_OF = {"wbc": "size", "prcc": "prcc_size", "cam16": "cam16_size", "cell": "side"}
 """By the input of a classifier, the key of its side in the configuration of the model file."""
@@ -84,6 +84,8 @@ class Preparation:
         """
         if isinstance(image, str | Path):
             return read_rgb(Path(image), self.depths)
+        if isinstance(image, bytes):
+            return decode_rgb(image, self.depths)
         return as_rgb(image if isinstance(image, Image.Image) else _as_image(image), self.depths)
 
     def arrays(self, image: Image.Image) -> dict[str, Array]:

@@ -18,7 +18,7 @@ import yaml
 from leuko.models.build import load_model
 from leuko.models.store import read_tensors
 from leuko.packs.reading import read_rows
-from tests.conftest import REPOSITORY, STARTS, tiny_settings, write_settings
+from tests.conftest import REPOSITORY, TINY, tiny_settings, write_settings
 from tests.test_dvc_yaml import outputs_of
 from tools.import_graph import stages_of
 
@@ -34,6 +34,8 @@ TINY_TRAINING = {
     for network in ("prcc", "cam16", "wbc", "wbc_plus", "pretrain", "finetune")
     for key, value in (("epochs", 1), ("min_steps", 3))
 }
+ENTRY = "blood"
+ONE_ENTRY = {"transfer": {ENTRY: TINY["transfer"][ENTRY]}}
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Repository:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPYCACHEPREFIX": str(self.folder.parent / "bytecode"),
             # Everything is small here too.
             "OMP_NUM_THREADS": "1",
             "DVC_NO_ANALYTICS": "1",
@@ -108,7 +110,7 @@ def lay_out(folder: Path) -> Repository:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "offline.html"))
         else:
             shutil.copyfile(source, target)
-    write_settings(folder, **TINY_TRAINING)
+    write_settings(folder, **TINY_TRAINING, **ONE_ENTRY)
     repository = Repository(folder)
     repository.call("git", "init", "--quiet")
     repository.commit()
@@ -145,9 +147,7 @@ def test_one_command_runs_every_stage(repository):
 
 
 def declared_outputs() -> list[str]:
-    """The outputs of all stages, those of the transfer family for every entry that the settings have."""
-    outputs = [path for stage in STAGES.values() for path in outputs_of(stage)]
-    return list(dict.fromkeys(path.replace("${key}", name) for path in outputs for name in STARTS))
+    return [path.replace("${key}", ENTRY) for stage in STAGES.values() for path in outputs_of(stage)]
 
 
 def test_every_declared_output_is_there(repository):
@@ -248,33 +248,43 @@ def clean(repository):
     repository.dvc("checkout", "--quiet", "--force")
 
 
-def test_another_split_trains_the_blood_cell_networks_only_and_going_back_trains_nothing(clean):
-    comparison = clean.json("metrics/comparison.json")
+def test_another_split_trains_on_it_and_another_model_changes_the_headline_only(clean):
+    comparison, before = clean.json("metrics/comparison.json"), clean.json("metrics/metrics.json")
     output = clean.dvc("exp", "run", "-S", "split=50")
-    pretraining = {"demo", "ingest", "prepare_masks", "augment", "measure", "train_prcc", "train_cam16", "pretrain"}
-    assert stages_run(output) >= {"train_wbc", "train_wbc_plus", "evaluate"}
-    assert not stages_run(output) & pretraining
+    data = {"demo", "ingest", "prepare_masks", "augment", "measure"}
+    assert stages_run(output) >= {"train_wbc", "train_wbc_plus", "finetune", "probe", "evaluate"}
+    assert not stages_run(output) & {*data, "train_prcc", "train_cam16", "pretrain"}
     assert load_model(clean.folder / "models/wbc.safetensors")[1]["split"] == 50
     assert clean.json("metrics/comparison.json") != comparison
-    # DVC remembers what came of the earlier settings.
-    assert not {name for name in stages_run(clean.dvc("exp", "run", "-S", "split=100")) if name.startswith("train_")}
-    assert load_model(clean.folder / "models/wbc.safetensors")[1]["split"] == 100
-    assert clean.json("metrics/comparison.json") == comparison
-
-
-def test_another_model_changes_the_headline_only(clean):
-    comparison = clean.json("metrics/comparison.json")
-    before = clean.json("metrics/metrics.json")
-    output = clean.dvc("exp", "run", "-S", "model=base")
+    # DVC remembers what came of the earlier settings, and no training reads which model the headline is of.
+    output = clean.dvc("exp", "run", "-S", "split=100", "-S", "model=base")
     trainings = {name for name in STAGES if name.startswith("train_")} | {"pretrain", "finetune", "probe"}
     assert "evaluate" in stages_run(output)
-    assert not stages_run(output) & {*trainings, "demo", "ingest", "prepare_masks", "augment"}
+    assert not stages_run(output) & {*trainings, *data}
+    assert load_model(clean.folder / "models/wbc.safetensors")[1]["split"] == 100
+    assert clean.json("metrics/comparison.json") == comparison
     after = clean.json("metrics/metrics.json")
     assert after == {name: comparison["arms"]["base"][name] for name in before}
     assert after != before
-    assert clean.json("metrics/comparison.json") == comparison
     plots = clean.folder / "plots/predictions"
     assert (plots / "model.csv").read_bytes() == (plots / "base.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "concerned"),
+    [
+        ("params.yaml", "  regularization:", "  # edited\n  regularization:", set()),
+        ("params.yaml", "propagate_upto: 1", "propagate_upto: 10", {"probe"}),
+        ("leuko/training/finetune.py", '"""', '"""Edited: ', {"finetune@blood"}),
+        ("leuko/training/plus.py", '"""', '"""Edited: ', {"train_wbc_plus", "train_control"}),
+        ("leuko/report/page.py", '"""', '"""Edited: ', {"report"}),
+        ("leuko/morphology/figure.py", '"""', '"""Edited: ', {"measure"}),
+    ],
+)
+def test_an_edit_concerns_the_stages_that_read_what_was_edited(clean, path, old, new, concerned):
+    file = clean.folder / path
+    file.write_text(file.read_text().replace(old, new, 1))
+    assert json.loads(clean.call(*DVC, "status", "--json")).keys() == concerned
 
 
 def test_a_split_that_does_not_exist_is_refused_with_the_reason(clean):
@@ -286,7 +296,7 @@ def test_a_split_that_does_not_exist_is_refused_with_the_reason(clean):
 
 
 def test_a_setting_that_no_stage_reads_is_refused_too(clean):
-    settings = tiny_settings(**TINY_TRAINING) | {"modle": "base"}
+    settings = tiny_settings(**TINY_TRAINING, **ONE_ENTRY) | {"modle": "base"}
     (clean.folder / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     output = clean.dvc("repro", fails=True)
     assert "modle: unknown key; did you mean `model`?" in output

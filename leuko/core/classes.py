@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,9 @@ TISSUE_CLASSES = ("normal", "tumor")
 
 SUBSETS = (1, 10, 50, 100)
 """The percentages of the WBC training labels, each subset holding the smaller ones."""
+
+SHORT = 3
+"""Names of so few letters are near many others."""
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "basophil": ("baso", "basophile", "ba", "bas", "bazofil"),
@@ -126,6 +130,22 @@ def match_class(name: str, classes: Sequence[str], synonyms: Mapping[str, str]) 
     if wanted in OTHER_CELLS:
         return Match(None, f"{name} is none of the classes {', '.join(classes)}")
     return Match(None)
+
+
+def nearest_class(name: str, classes: Sequence[str]) -> str:
+    """The class that a name may be a misspelling or an abbreviation of; empty if none comes near.
+
+    Args:
+        name: of a folder or a label that means no class.
+        classes: the classes of the task.
+    """
+    wanted = normalize(name)
+    if starts := [label for label in classes if len(wanted) > 1 and normalize(label).startswith(wanted)]:
+        return starts[0] if len(starts) == 1 else ""
+    known = {normalize(label): label for label in classes}
+    known |= {other: label for label in classes for other in SYNONYMS.get(normalize(label), ()) if len(other) > SHORT}
+    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.7)
+    return known[near[0]] if near else ""
 
 
 def _type_of(normalized: str) -> str | None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 from collections.abc import Callable
+
+OUTPUTS = ("data/", "metrics/", "models/", "plots/", "reports/")
+"""Where stages write."""
 
 
 class LeukoError(Exception):
@@ -23,13 +27,37 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(f"\n{error}")
     except OSError as error:
         sys.exit(f"\n{_explain(error)}")
+    except (MemoryError, RuntimeError) as error:
+        if not _lacks_memory(error):
+            raise
+        why = (str(error).splitlines() or ["it ran out"])[0]
+        sys.exit(
+            f"\nThere is not enough memory ({why}). Set a smaller batch_size, smaller images (augment) or fewer "
+            f"threads (compute), then type {repro()}."
+        )
     except KeyboardInterrupt:
         sys.exit("\nStopped from the keyboard.")
+
+
+def repro() -> str:
+    """What to type so that DVC makes what is missing and runs the present stage; of other programs, all stages."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    package, _, stage = (spec.name if spec else "").rpartition(".")
+    if package != "stages":
+        return "dvc repro"
+    return f"dvc repro {'@'.join([stage, *sys.argv[1:2]])}"
+
+
+def _lacks_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether memory ran out, of the computer or of a GPU, for which PyTorch has errors of its own."""
+    return isinstance(error, MemoryError) or bool(re.search(r"out of memory|can't allocate memory", str(error)))
 
 
 def _explain(error: OSError) -> str:
     """Say what the system refused, and how to go on."""
     where = f"{error.filename}: " if error.filename else ""
+    if error.errno == errno.ENOENT and str(error.filename).startswith(OUTPUTS):
+        return f"{where}it is not there, as the stage that makes it has not run. Type {repro()}, which runs that first."
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             hint = "Make room"

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from leuko.core.classes import SUBSETS, TISSUE_CLASSES, match_class
+from leuko.core.classes import SUBSETS, TISSUE_CLASSES, match_class, nearest_class
 from leuko.core.errors import LeukoError
 from leuko.data.images import EXTENSIONS
 from leuko.data.tree import Problems, Tree
@@ -278,7 +278,8 @@ def _by_class(tree: Tree, folder: Path, classes: Classes, *, every_class: bool =
             problems.add("Folders whose class a person has to decide", f"{path.as_posix()}: {match.question}")
         else:
             kind = f"Folders of no known class; the classes are {', '.join(labels)}; rename or remove them"
-            problems.add(kind, path)
+            near = nearest_class(path.name, labels)
+            problems.add(kind, f"{path.as_posix()}: {near}?" if near else path)
     found: Named = {}
     for label, places in of_class.items():
         for place in places:

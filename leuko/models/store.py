@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from leuko.core.errors import LeukoError
+from leuko.core.errors import LeukoError, repro
 from leuko.core.files import atomic_file
 
 KEY = "leuko"
@@ -70,6 +70,8 @@ def load_config(path: Path) -> dict[str, Any]:
     Raises:
         LeukoError: if the file is missing, damaged or not this project's.
     """
+    if not path.is_file():
+        raise LeukoError(f"{path} is not there, as the stage that trains it has not run; type {repro()}")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

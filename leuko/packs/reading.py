@@ -21,13 +21,29 @@ from leuko.core.errors import LeukoError
 
 
 def read_rows(folder: Path) -> pd.DataFrame:
-    """Read what each row of a pack is: `class`, `subset`, `path`, `source`, `group` and `pose`."""
-    return pd.read_csv(folder / "rows.csv", dtype={"class": "str", "group": "str"}, keep_default_na=False)
+    """Read what each row of a pack is: `class`, `subset`, `path`, `source`, `group` and `pose`.
+
+    Raises:
+        LeukoError: if the table is damaged, or does not fit the arrays beside it.
+    """
+    path = folder / "rows.csv"
+    try:
+        table = pd.read_csv(path, dtype={"class": "str", "group": "str"}, keep_default_na=False)
+    except ValueError as error:  # pandas' parser errors and bad UTF-8
+        raise _damaged(path, error) from error
+    for array in sorted(folder.glob("*.npy")):
+        if (number := len(_open(array))) != len(table):
+            raise _damaged(path, f"{len(table)} rows, but {number} in {array.name}")
+    return table
 
 
 def read_scales(folder: Path) -> dict[str, list[float]]:
     """The scales of a pack's images of more than eight bits per sample, as `leuko.data.scale.to_json` writes them."""
-    scales: dict[str, list[float]] = json.loads((folder / "scales.json").read_text())
+    path = folder / "scales.json"
+    try:
+        scales: dict[str, list[float]] = json.loads(path.read_text())
+    except ValueError as error:
+        raise _damaged(path, error) from error
     return scales
 
 
@@ -70,14 +86,19 @@ def _open(path: Path) -> NDArray[Any]:
     """
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
-    except ValueError as error:
+    except (EOFError, ValueError) as error:
         try:
             array = np.load(path, allow_pickle=False)
-        except ValueError:
-            raise LeukoError(f"{path} is damaged ({error}); remove it and let dvc repro make it anew") from error
+        except (EOFError, ValueError):
+            raise _damaged(path, error) from error
     except OSError as error:
         raise LeukoError(f"{path} cannot be read ({error}); dvc repro makes it") from error
     return array
+
+
+def _damaged(path: Path, why: object) -> LeukoError:
+    """An error about a file of a pack."""
+    return LeukoError(f"{path} is damaged ({why}); remove it and let dvc repro make it anew")
 
 
 def release(array: NDArray[Any]) -> None:

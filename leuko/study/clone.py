@@ -64,6 +64,20 @@ def git(*arguments: str, folder: Path = Path(), given: str | None = None) -> str
     return done.stdout.strip()
 
 
+def check_git() -> None:
+    """Make sure that there is something that can be cloned.
+
+    Raises:
+        LeukoError: if there is no repository here, or nothing is committed.
+    """
+    if not Path(".git").exists():
+        raise LeukoError(
+            "A study needs a Git repository, and this is none. Type git init && git add . && git commit -m start"
+        )
+    if subprocess.run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], capture_output=True).returncode:
+        raise LeukoError("A study needs a commit, and there is none yet. Type git add . && git commit -m start")
+
+
 def tail(log: Path) -> str:
     """The last lines of a log."""
     lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
@@ -110,6 +124,7 @@ class Clone:
             handle: of the lock.
         """
         self.handle = handle
+        check_git()
         git("init", "--quiet", str(FOLDER))
         # Nobody runs here now; locks that are left over are those of a run that was killed.
         for leftover in [*FOLDER.glob(".git/**/*.lock"), *FOLDER.glob(".dvc/tmp/*lock*")]:

@@ -7,8 +7,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .PHONY: repro check study test lint quick coverage deps bench format help
 
 help:
-	@echo "make repro    set up $(VENV) and run the pipeline on the demo data"
-	@echo "make check    report all that is wrong with the images of data_root, or of a folder: make check DATA=/path"
+	@echo "make repro    set up $(VENV) and run the pipeline on data_root (the demo data), or on a folder: make repro DATA=/path"
+	@echo "make check    report all that is wrong with the images of data_root, or of a folder: make check DATA=/path PAGE=data.html"
 	@echo "make study    set up $(VENV) and run every split with several seeds; options: make study STUDY='--seeds 5'"
 	@echo "make test     set up $(VENV) and run all checks: lint, then every test"
 	@echo "make lint     ruff and mypy alone"
@@ -19,13 +19,14 @@ help:
 	@echo "make format   lay the code out as the checks want it"
 
 repro: $(VENV)/installed
+	@python -m tools.workspace $(if $(DATA),"$(DATA)")
 	dvc repro
 	@echo
 	@echo "What came out: reports/report.html, and the numbers in metrics/"
 	@echo "To go on:      . $(VENV)/bin/activate && dvc exp run -S split=10"
 
 check: $(VENV)/installed
-	@leuko check $(if $(DATA),"$(DATA)")
+	@leuko check $(if $(DATA),"$(DATA)") $(if $(PAGE),--page "$(PAGE)")
 
 study: $(VENV)/installed
 	leuko study $(STUDY)

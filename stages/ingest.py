@@ -3,18 +3,22 @@
 from pathlib import Path
 
 from leuko.core.errors import run
-from leuko.core.files import write_table
+from leuko.core.files import write_bytes, write_table
 from leuko.core.params.group import Group, Text
 from leuko.core.params.ingest import Ingest
 from leuko.core.params.labels import Classes
 from leuko.core.params.reading import load_params
+from leuko.core.params.report import Report
 from leuko.data.manifest import survey_data, without_subsets
 from leuko.data.summary import describe_duplicates, describe_gaps, describe_groups, describe_notes
+from leuko.report.data_page import data_report
+from leuko.report.rendering import fill
 
 MANIFEST = Path("data/manifest.csv")
 # Apart, so that nothing is measured or pre-trained anew when other subsets are drawn.
 IMAGES = Path("data/images.csv")
 DUPLICATES = Path("data/duplicates.csv")
+PAGE = Path("reports/data.html")
 SHOWN = 10
 
 
@@ -25,6 +29,7 @@ class Settings(Group):
     classes: Classes
     synonyms: dict[Text, Text]
     ingest: Ingest
+    report: Report
 
 
 def main() -> None:
@@ -36,6 +41,7 @@ def main() -> None:
     write_table(MANIFEST, survey.manifest)
     write_table(IMAGES, without_subsets(survey.manifest))
     write_table(DUPLICATES, survey.duplicates)
+    write_bytes(PAGE, fill(data_report(survey, root, params.classes, pictures=params.report.pictures)).encode())
     print(survey.manifest.groupby(["set", "part"], sort=False).size().to_string(header=False))
     print(
         describe_gaps(survey.manifest, params.classes)

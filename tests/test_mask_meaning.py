@@ -179,7 +179,9 @@ def test_masks_may_be_named_by_a_pattern(course, pattern, name):
 
 def test_what_was_taken_is_said(course):
     add_masks(course, "zero and one")
-    assert survey(course).notes == [f"Masks of wbc: {N}; all but black (0) is kept; values 0, 1 (ingest.mask: auto)."]
+    assert survey(course).mask_notes == [
+        f"Masks of wbc: {N}; all but black (0) is kept; values 0, 1 (ingest.mask: auto)."
+    ]
 
 
 def test_a_rule_is_read_as_it_is_written():

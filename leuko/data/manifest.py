@@ -27,15 +27,17 @@ import numpy as np
 import pandas as pd
 
 from leuko.core.classes import SETS, SUBSETS
+from leuko.core.errors import LeukoError
 from leuko.data.clues import note_clues
 from leuko.data.duplicates import FINDINGS, as_pixels, find_duplicates, in_words
-from leuko.data.layout import discover, subset_folders
+from leuko.data.images import Probe
+from leuko.data.layout import ImageFile, discover, subset_folders
 from leuko.data.mask_checks import judge_masks
 from leuko.data.mask_meaning import Setting
 from leuko.data.parts import divide_held_out, divide_prcc, draw_subsets
 from leuko.data.picture_checks import judge_pictures
 from leuko.data.probing import probe_all
-from leuko.data.scale import settle
+from leuko.data.scale import Scale, from_column, settle
 from leuko.data.tables import read_groups
 from leuko.data.tree import Problems
 
@@ -58,8 +60,15 @@ COLUMNS = {
 
 
 def read_manifest(path: Path) -> pd.DataFrame:
-    """Read a manifest with its columns' types; empty text stays empty text."""
-    return pd.read_csv(path, dtype=COLUMNS, keep_default_na=False)
+    """Read a manifest with its columns' types; empty text stays empty text.
+
+    Raises:
+        LeukoError: if it is damaged.
+    """
+    try:
+        return pd.read_csv(path, dtype=COLUMNS, keep_default_na=False)
+    except ValueError as error:  # pandas' parser errors and bad UTF-8 are ValueErrors
+        raise LeukoError(f"{path} is damaged ({error}); remove it and let dvc repro make it anew") from error
 
 
 def without_subsets(manifest: pd.DataFrame) -> pd.DataFrame:
@@ -76,7 +85,9 @@ class Survey:
         duplicates: the pictures that occur more than once, as `leuko.data.duplicates` describes them.
         problems: all that is wrong.
         warnings: all that only seems wrong.
-        notes: how images and masks are read, in sentences.
+        notes: how images are read, in sentences.
+        mask_notes: how masks are read.
+        files: what the images' files are: `path`, `format`, `mode` and type of `sample`, and colour `profile`.
     """
 
     manifest: pd.DataFrame
@@ -84,6 +95,12 @@ class Survey:
     problems: Problems
     warnings: Problems
     notes: list[str]
+    mask_notes: list[str]
+    files: pd.DataFrame
+
+    def scales(self, name: str) -> dict[str, Scale]:
+        """The scales of a set's images whose files do not declare them."""
+        return from_column(self.manifest[self.manifest["set"] == name]["scale"])
 
 
 def survey_data(
@@ -198,7 +215,17 @@ def survey_data(
     if not follow_folders:
         left = draw_subsets(left, classes, np.random.default_rng([seed, 2, subset_seed]))
     _note_losses(manifest, left, problems)
-    return Survey(left, twice, problems, warnings, [*shown.notes, *read_as.notes])
+    return Survey(left, twice, problems, warnings, shown.notes, read_as.notes, _describe_files(images, probes))
+
+
+def _describe_files(images: Sequence[ImageFile], probes: Mapping[Path, Probe]) -> pd.DataFrame:
+    """What the images' files are, as `Survey.files` has it."""
+    rows = [
+        (image.path.as_posix(), probe.depth.format, probe.mode, probe.depth.sample, probe.profile)
+        for image in images
+        for probe in [probes[image.path]]
+    ]
+    return pd.DataFrame(rows, columns=["path", "format", "mode", "sample", "profile"])
 
 
 def _note_losses(before: pd.DataFrame, after: pd.DataFrame, problems: Problems) -> None:

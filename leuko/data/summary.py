@@ -38,7 +38,8 @@ def describe_notes(survey: Survey, shown: int | None = None) -> str:
         survey: of the data root.
         shown: how many of each kind of warning are named; none for all.
     """
-    lines = ["", *survey.notes] if survey.notes else []
+    said = [*survey.notes, *survey.mask_notes]
+    lines = ["", *said] if said else []
     for kind, paths in sorted(survey.warnings.found.items()):
         lines += ["", f"{kind} ({len(paths)}):", *(f"    {printable(path)}" for path in sorted(paths)[:shown])]
         lines += ["    ... all: leuko check"] * (len(paths) > len(sorted(paths)[:shown]))

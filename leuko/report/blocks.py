@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FORMATS: dict[str, Callable[[float], str]] = {
     "percent": lambda value: f"{100 * value:.1f}",
@@ -180,12 +182,16 @@ class Report:
         more: what it is owed to, and how far it holds; paragraphs.
         sections: in reading order.
         warning: what must be known before anything else; empty for nothing.
+        kicker: the line above the heading.
+        title: the heading.
     """
 
     answer: str
     more: Sequence[str]
     sections: Sequence[Section]
     warning: str = ""
+    kicker: str = "Leuko · report"
+    title: str = "Does pre-training on other medical images help a network tell white blood cell types apart?"
 
     @property
     def tables(self) -> list[Table]:

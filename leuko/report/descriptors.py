@@ -17,7 +17,8 @@ from leuko.models.feature_classifier import FeatureClassifier
 from leuko.morphology.descriptors import DESCRIPTORS
 from leuko.packs.reading import read_images, read_rows, read_values
 from leuko.report.blocks import Block, Card, Cell, Gallery, Row, Table
-from leuko.report.pictures import enlarged, picture
+from leuko.report.encoding import picture
+from leuko.report.pictures import enlarged
 from leuko.training.predict import predict_features
 
 N_PAIRS = 3

@@ -7,11 +7,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from leuko.core.files import write_bytes, write_table
-from leuko.report.blocks import Block, Panel, Report, Table
+from leuko.report.blocks import Panel, Report, Table
 from leuko.report.drawing import draw
+from leuko.report.rendering import fill
 
 
 def write_report(report: Report, out: Path) -> None:
@@ -30,18 +30,7 @@ def write_report(report: Report, out: Path) -> None:
 
 def render(report: Report) -> str:
     """Make the page: one HTML file that needs nothing else, without scripts."""
-    folder = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"kind": _kind, "svg": _svg}
-    environment.filters["typeset"] = _typeset
-    style = (folder / "page.css").read_text(encoding="utf-8")
-    return environment.get_template("page.html").render(report=report, style=style)
+    return fill(report, svg=_svg)
 
 
 def tidy(tables: list[Table]) -> pd.DataFrame:
@@ -54,16 +43,6 @@ def tidy(tables: list[Table]) -> pd.DataFrame:
         if cell.value is not None
     ]
     return pd.DataFrame(entries, columns=["table", "row", "column", "value", "low", "high"])
-
-
-def _typeset(text: str) -> str:
-    """A true minus before digits, and no line break before a percent sign."""
-    return re.sub(r"(?<!\w)-(?=\d)", "−", text).replace(" %", "\u00a0%")
-
-
-def _kind(block: Block) -> str:
-    """How the template tells blocks apart."""
-    return type(block).__name__
 
 
 def _svg(panel: Panel) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from leuko.models.classifier import Classifier
 from leuko.packs.reading import read_images
 from leuko.report.attention import heat_map
 from leuko.report.blocks import Card, Gallery, Picture
+from leuko.report.encoding import picture
 from leuko.training.device import to_device
 from leuko.training.parts import PACK_OF
 
@@ -28,13 +27,6 @@ FAINT = 0.25
 
 Answer = Mapping[Any, Any]
 """A row of the table that `evaluate` writes: `path`, `actual`, `predicted`, and each class's probability."""
-
-
-def picture(image: Image.Image, alt: str, label: str = "") -> Picture:
-    """An image as the page holds it."""
-    content = io.BytesIO()
-    image.convert("RGB").save(content, "JPEG", quality=85, optimize=True)
-    return Picture(base64.b64encode(content.getvalue()).decode(), alt, label)
 
 
 def picture_of(path: Path, alt: str) -> Picture:

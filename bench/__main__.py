@@ -9,7 +9,7 @@ from bench.measure import is_quick
 
 PROGRAMS = (
     "peak", "train_step", "wbc_plus_epoch", "cam16_frozen", "data_path", "scaling", "duplicates", "shared", "startup",
-    "memory", "gpu",
+    "memory", "predict", "gpu",
 )  # fmt: skip
 
 quick = ["--quick"] if is_quick(__doc__ or "") else []

@@ -34,6 +34,7 @@ TINY_TRAINING = {
     for network in ("prcc", "cam16", "wbc", "wbc_plus", "pretrain", "finetune")
     for key, value in (("epochs", 1), ("min_steps", 3))
 }
+READERS_OF_ALL = {"check_settings", "report"}  # of the file of settings as a whole
 ENTRY = "blood"
 ONE_ENTRY = {"transfer": {ENTRY: TINY["transfer"][ENTRY]}}
 
@@ -273,8 +274,8 @@ def test_another_split_trains_on_it_and_another_model_changes_the_headline_only(
 @pytest.mark.parametrize(
     ("path", "old", "new", "concerned"),
     [
-        ("params.yaml", "  regularization:", "  # edited\n  regularization:", set()),
-        ("params.yaml", "propagate_upto: 1", "propagate_upto: 10", {"probe"}),
+        ("params.yaml", "  regularization:", "  # edited\n  regularization:", READERS_OF_ALL),
+        ("params.yaml", "propagate_upto: 1", "propagate_upto: 10", {"probe", *READERS_OF_ALL}),
         ("leuko/training/finetune.py", '"""', '"""Edited: ', {"finetune@blood"}),
         ("leuko/training/plus.py", '"""', '"""Edited: ', {"train_wbc_plus", "train_control"}),
         ("leuko/report/page.py", '"""', '"""Edited: ', {"report"}),

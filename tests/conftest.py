@@ -61,6 +61,7 @@ TINY = {
         "subset_seed": 0,
         "duplicates": "warn",
         "group": "none",
+        "relabel": "none",
     },
     "prepare_masks": {"fill": [0, 0, 0], "cam16": "both", "seed": 0},
     "augment": {

@@ -24,6 +24,7 @@ CHECKS = {
     "subset_seed": 0,
     "duplicates": "warn",
     "group": "none",
+    "relabel": "none",
 }
 
 

@@ -53,6 +53,7 @@ def finished(project, tmp_path_factory) -> Path:
         if arm.family != "published":
             save_left_out(folder / arm.model, "this test trains none")
     run_stage("evaluate", folder)
+    run_stage("audit", folder)
     return folder
 
 
@@ -278,6 +279,8 @@ def without_tissue(tmp_path) -> Path:
         tmp_path / "metrics/comparison.json", {"arms": scores, "gains": compared, "left_out": reasons, "groups": None}
     )
     write(tmp_path / "metrics/external/own.json", {"foreign": {}})
+    write(tmp_path / "metrics/audit.json", {"shortcuts": {}, "labels": {"asked": 42, "suspect": 0}})
+    write(tmp_path / "data/suspects.csv", pd.DataFrame(columns=["path", "given", "suggested"]))
     for name in ("prcc", "cam16"):
         write(tmp_path / f"metrics/{name}.json", {})
         write(tmp_path / f"plots/history/{name}.csv", pd.DataFrame(history).iloc[:0])

@@ -38,7 +38,7 @@ from leuko.data.parts import divide_held_out, divide_prcc, draw_subsets
 from leuko.data.picture_checks import judge_pictures
 from leuko.data.probing import probe_all
 from leuko.data.scale import Scale, from_column, settle
-from leuko.data.tables import read_groups
+from leuko.data.tables import REMOVE, read_groups, read_relabelled
 from leuko.data.tree import Problems
 
 COLUMNS = {
@@ -121,6 +121,7 @@ def survey_data(
     subset_seed: int,
     duplicates: str,
     group: str,
+    relabel: str,
 ) -> Survey:
     """Check a data root and divide its images into parts and subsets.
 
@@ -148,6 +149,8 @@ def survey_data(
         duplicates: of pictures in several parts or under several classes, `warn` does nothing, `drop` takes them out
             of training and validation, and `fail` makes problems.
         group: how an image's group is told, as `leuko.data.tables.read_groups` has it.
+        relabel: the table of other labels, as `leuko.data.tables.read_relabelled` has it; they are taken up after the
+            images were divided, so that the parts stay as they are.
 
     Returns:
         What was found.
@@ -204,6 +207,10 @@ def survey_data(
         for image in images
     ]
     manifest = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    other = read_relabelled(root, relabel, manifest[manifest["set"] == "wbc"]["path"], classes, synonyms, problems)
+    labels = {path: label for path, label in other.items() if label != REMOVE}
+    relabelled = [labels.get(path, label) for path, label in zip(manifest["path"], manifest["class"], strict=True)]
+    manifest["class"] = pd.Series(relabelled, dtype="str")
     thumbnails = [probes[image.path].thumbnail(probes[image.path].depth.scale(scales[image.set])) for image in images]
     twice = find_duplicates(manifest, as_pixels(thumbnails), drop=duplicates == "drop")
     for finding, lines in in_words(twice).items() if duplicates == "fail" else ():
@@ -211,6 +218,7 @@ def survey_data(
             problems.add(f"{FINDINGS[finding]}; remove all but one, or set ingest.duplicates to drop", line)
     dropped = set(twice[twice["dropped"]]["path"])
     dropped |= {path.as_posix() for path in shown.blank} if blank == "drop" else set()
+    dropped |= {path for path, label in other.items() if label == REMOVE}
     left = manifest[~manifest["path"].isin(dropped)].reset_index(drop=True)
     if not follow_folders:
         left = draw_subsets(left, classes, np.random.default_rng([seed, 2, subset_seed]))

@@ -1,21 +1,25 @@
 """What tables at the data root, and rules, say about images.
 
 An image's group is told by the table `groups.csv` at the data root (columns `path`, `group`), which importers write, by
-another such table, or by a pattern on the image's path.
+another such table, or by a pattern on the image's path. What a person decided about suspect labels is told by a table
+with the columns `path` and `label`, such as `data/suspects.csv` filled in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from leuko.core.classes import match_class
 from leuko.core.params.grouping import compile_rule
 from leuko.data.tree import Problems
 
 TABLE = "groups.csv"
 """The table of groups that is taken up wherever it lies at the data root."""
+REMOVE = "remove"
+"""In place of a class: the image is left out."""
 
 
 def read_groups(root: Path, rule: str, paths: Sequence[str], problems: Problems) -> dict[str, str]:
@@ -45,6 +49,40 @@ def read_groups(root: Path, rule: str, paths: Sequence[str], problems: Problems)
             "Rules for groups (ingest.group) that fit no image's path; correct the rule, or set it to none", rule
         )
     return {path: known.get(path, found.get(path, "")) for path in paths}
+
+
+def read_relabelled(
+    root: Path, name: str, paths: Iterable[str], classes: Sequence[str], synonyms: Mapping[str, str], problems: Problems
+) -> dict[str, str]:
+    """Read which images get another label.
+
+    Args:
+        root: the data root.
+        name: the table, relative to the data root; `none` for none. Rows with an empty label change nothing.
+        paths: of the blood cell images.
+        classes: of the blood cells.
+        synonyms: further names of classes.
+        problems: where to note a table that cannot be used.
+
+    Returns:
+        The new class by path, or REMOVE.
+    """
+    if name == "none":
+        return {}
+    told = {path: label for path, label in read_table(root, name, "label", problems).items() if label}
+    known, found = set(paths), {}
+    for path, label in told.items():
+        if path not in known:
+            problems.add("Rows of ingest.relabel that name no image of a blood cell; correct them", f"{name}: {path}")
+        match = REMOVE if label.casefold() == REMOVE else match_class(label, classes, synonyms).label
+        if match is None:
+            problems.add(
+                f"Labels in ingest.relabel that are no class; give one of {', '.join(classes)}, or {REMOVE}",
+                f"{name}: {path}: {label}",
+            )
+        else:
+            found[path] = match
+    return found
 
 
 def read_table(root: Path, name: str, column: str, problems: Problems) -> dict[str, str]:

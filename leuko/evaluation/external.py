@@ -75,15 +75,24 @@ def _fall(own: Answers, there: Answers, classes: NDArray[np.int64]) -> dict[str,
     if not np.isin(classes, own.labels).all():
         return None
     rng = np.random.default_rng(0)
-    (here, heres), (away, aways) = (_resample(answers, classes, rng) for answers in (own, there))
+    (here, heres), (away, aways) = (resample(answers, classes, rng) for answers in (own, there))
     low, high = np.quantile(heres - aways, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return {"balanced_accuracy": here - away, "low": float(low), "high": float(high)}
 
 
-def _resample(
+def resample(
     answers: Answers, classes: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[float, NDArray[np.float64]]:
-    """Balanced accuracy over these classes, and the same of resampled groups, shape (resample,)."""
+    """Balanced accuracy over some classes, and the same of resampled groups.
+
+    Args:
+        answers: of a model.
+        classes: the numbers of the classes.
+        rng: draws the groups.
+
+    Returns:
+        The balanced accuracy, and those of the resamples, shape (resample,).
+    """
     units = number_groups(answers.groups)
     n_units = int(units.max()) + 1
     drawn = np.vstack([np.ones(n_units), rng.multinomial(n_units, np.full(n_units, 1 / n_units), N_RESAMPLES)])

@@ -166,6 +166,7 @@ def check(folder: Path, plan: Plan) -> Survey:
         subset_seed=0,
         duplicates="warn",
         group="none",
+        relabel="none",
     )
     if plan.of_set != "wbc":
         found = survey.problems.found

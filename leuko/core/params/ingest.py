@@ -16,6 +16,12 @@ def _is_a_pattern(name: str) -> str:
     return name
 
 
+def _is_none_or_a_table(name: str) -> str:
+    if name != "none" and not name.casefold().endswith(".csv"):
+        raise ValueError("input should be none, or a .csv file below the data root")
+    return name
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, int) else value
 
@@ -35,7 +41,8 @@ class Ingest(Group):
     per sample whose files do not say it; `mask` is what of the masks' values is kept, `auto` for what all of them
     tell; `mask_name` says how masks are named after their image's `{stem}`, if not alike. `group` tells which patient,
     smear, slide or day an image is of: `none`, a preset, a table or a pattern; the data root's `groups.csv` counts in
-    any case. `blank` decides about images that show nothing.
+    any case. `blank` decides about images that show nothing. `relabel` is a table of what a person decided about
+    suspect labels, relative to the data root, or `none`.
     """
 
     seed: Seed
@@ -51,6 +58,7 @@ class Ingest(Group):
     subset_seed: Seed
     duplicates: Literal["warn", "drop", "fail"]
     group: Rule
+    relabel: Annotated[str, AfterValidator(_is_none_or_a_table)]
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Ingest:

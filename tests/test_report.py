@@ -205,6 +205,9 @@ def test_tables_are_complete(finished, written):
     manifest = pd.read_csv(finished / "data/manifest.csv")
     n_test = ((manifest["set"] == "wbc") & (manifest["part"] == "test")).sum()
     assert int(value("data", "WBC", "held out test")["value"]) == n_test
+    n_labels = ((manifest["set"] == "wbc") & manifest["part"].isin(["train", "val"])).sum()
+    assert int(value("budget", "base", "in all")["value"]) == n_labels
+    assert value("budget", "base", "which chose")["value"] == "epoch and temperature"
     assert not table.duplicated(["table", "row", "column"]).any()
 
 

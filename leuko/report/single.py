@@ -42,7 +42,7 @@ from leuko.report.sections import (
     versions_table,
     warning,
 )
-from leuko.report.trust import groups_blocks, power_blocks
+from leuko.report.trust import budget_blocks, groups_blocks, power_blocks
 
 HEADLINE = {"balanced_accuracy": "Balanced accuracy", "accuracy": "Accuracy", "macro_f1": "Macro F1"}
 ANSWERS = (("gain_tissue", "gain_blood", "gain_measuring"), ("gain", "gain_pretraining", "gain_encoder"))
@@ -107,6 +107,7 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
             [
                 *groups_blocks(comparison["groups"], scores),
                 *audit_blocks(root, pictures=params.report.pictures),
+                *budget_blocks(manifest, params.split, _selects(present, params), present),
                 *power_blocks(gains(present), {arm.key: arm for arm in present}, comparison["gains"]),
             ],
         ),
@@ -150,6 +151,13 @@ def _descriptor_section(root: Path, present: Sequence[Arm], params: Params) -> l
         return []
     blocks = descriptor_blocks(root, params.classes, pictures=params.report.pictures, n_shown=params.evaluate.examples)
     return [Section("descriptors", "What decides", blocks)] if blocks else []
+
+
+def _selects(present: Sequence[Arm], params: Params) -> dict[str, str]:
+    """Which epoch of each training is kept, by key of the arm: `best` or `last`."""
+    of_family = {"published": params.wbc_plus.select, "transfer": params.finetune.select}
+    selects = {arm.key: of_family[arm.family] for arm in present if arm.family in of_family}
+    return selects | {key: params.wbc.select for key in selects if key == "base"}
 
 
 def _answer(present: Sequence[Arm], comparison: Mapping[str, Any]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from leuko.arms import Arm, GainOf
 from leuko.data.groups import in_words
 from leuko.report.blocks import Block, Cell, Row, Table
@@ -64,6 +66,41 @@ def groups_blocks(findings: Mapping[str, Any] | None, scores: Scores) -> list[Bl
             )
         )
     return [*blocks, Row(tables)]
+
+
+def budget_blocks(manifest: pd.DataFrame, split: int, select: Mapping[str, str], present: Sequence[Arm]) -> list[Block]:
+    """How many labelled images each arm has used in all.
+
+    Args:
+        manifest: of the images.
+        split: percentage of the training labels.
+        select: by key of an arm that is trained step by step, which epoch is kept: `best` or `last`.
+        present: the arms.
+    """
+    cells = manifest[manifest["set"] == "wbc"]
+    n_train = int(((cells["part"] == "train") & (cells["subset"] <= split)).sum())
+    n_val = int((cells["part"] == "val").sum())
+    chosen = {"best": "epoch and temperature", "last": "temperature"}
+    rows = {
+        arm.title: [
+            Cell(n_train),
+            Cell(n_val),
+            Cell(chosen[select.get(arm.key, "last")]),
+            Cell(n_train + n_val),
+        ]
+        for arm in present
+    }
+    table = Table(
+        "budget",
+        "Labelled blood cell images that each arm has used in all.",
+        ["to train", "of validation", "which chose", "in all"],
+        rows,
+    )
+    return [
+        f"“{split} % of the labels” counts those to train on. Validation images have labels too: a temperature, which "
+        "changes no answer, takes them, and a choice of the epoch, which changes answers, takes more from them.",
+        Row([table]),
+    ]
 
 
 def power_blocks(

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from leuko.core.errors import LeukoError
-from leuko.study.clone import check_git
+from leuko.study.experiments import check_git
 from stages.check_settings import check_data_root
 from tests.conftest import REPOSITORY
 from tools.workspace import follow_git, set_data_root

@@ -7,22 +7,33 @@ one ended, however it ended.
 from __future__ import annotations
 
 import argparse
-import shlex
+import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import replace
 from pathlib import Path
-
-from tqdm import tqdm
+from tempfile import TemporaryDirectory
 
 from leuko.core.classes import SUBSETS
 from leuko.core.errors import LeukoError
+from leuko.core.params.everything import Params
 from leuko.core.params.families import Families
+from leuko.core.params.reading import PARAMS, load_params
 from leuko.study.cells import CELLS, Cell, Origin, cells_in, commit_of, is_complete, merge, origin_of_cell
-from leuko.study.clone import LOGS, Clone, git, harvest, lock, tail, take_over
+from leuko.study.clone import locked
+from leuko.study.experiments import PREPARATION, git, harvest, prepared_origin, state_of_workspace
+from leuko.study.job import THREADS, Job
+from leuko.study.runners import Runner, runner
+from leuko.study.schedule import prepare, run_cells
+
+LOCK = Path(".dvc/tmp/study.lock")
+LOGS = Path("study/logs")
+SHARED = ("train_prcc", "train_cam16", "pretrain")
+"""The last of the stages that all cells share."""
 
 REPORT = Path("reports/study")
 FAMILIES = tuple(Families.model_fields)
@@ -61,15 +72,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tag", action="store_true", help="tag every experiment's commit, study/split<split>-seed<seed>"
     )
-    other = parser.add_mutually_exclusive_group()
-    other.add_argument(
-        "--print-commands",
-        action="store_true",
-        help="print a shell command for every cell, for a scheduler; run nothing",
-    )
-    other.add_argument(
+    parser.add_argument(
         "--merge", type=Path, nargs="*", metavar="FOLDER", help="copy the cells of other clones, and summarise all"
     )
+    parser.add_argument(
+        "--no-report", action="store_true", help="write scores and gains only; `leuko report` writes the report later"
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--workers",
+        type=_count,
+        default=1,
+        metavar="COUNT",
+        help="run so many cells at a time on this machine, each with a GPU of its own or its share of the cores",
+    )
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="run cells on the workers of a Dask cluster that share this folder, such as tcp://host:8786",
+    )
+
+
+def _count(text: str) -> int:
+    """Read a number that is at least one."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of 1 or more")
+    return int(text)
 
 
 def _families(text: str) -> list[str]:
@@ -89,7 +117,7 @@ def run(options: argparse.Namespace) -> None:
     if options.merge is not None:
         copied = merge(options.merge)
         print(f"{len(copied)} cells were copied.\n")
-        _summarise(cells_in(CELLS))
+        _summarise(cells_in(CELLS), report=not options.no_report)
         return
     seeds = dict.fromkeys(options.seed_list or range(options.seeds))
     # All splits of a seed come before the next seed, so that a study that is cut short has something of each.
@@ -97,42 +125,112 @@ def run(options: argparse.Namespace) -> None:
     changes = options.set
     if options.families:
         changes = [*changes, *(f"families.{name}={str(name in options.families).lower()}" for name in FAMILIES)]
-    if options.print_commands:
-        _print_commands(grid, changes)
-        return
     # Schedulers end a job with the first; the second is ignored by what a shell starts in the background.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
     try:
-        _study(grid, changes, list(seeds)[: options.published_seeds], options.tag)
+        with _lock():
+            _check_settings(changes)
+            with runner(options.workers, options.scheduler) as crew:
+                _study(crew, grid, changes, list(seeds)[: options.published_seeds], options)
     except KeyboardInterrupt:
-        raise LeukoError(f"Stopped. What is finished is in {CELLS}; the same command goes on from there.") from None
+        goes_on = " Cells that run on the cluster end there, and are taken over." if options.scheduler else ""
+        raise LeukoError(
+            f"Stopped. What is finished is in {CELLS}; the same command goes on from there.{goes_on}"
+        ) from None
 
 
-def _study(grid: Sequence[Cell], changes: Sequence[str], with_published: Sequence[int], tag: bool) -> None:
+@contextmanager
+def _lock() -> Iterator[None]:
+    """Allow one study at a time in this workspace.
+
+    Raises:
+        LeukoError: if another study runs.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(LOCK, wait=False))
+        except BlockingIOError as error:
+            raise LeukoError(f"A study is running here (process {LOCK.read_text()}). Wait for it to end.") from error
+        yield
+
+
+def _check_settings(changes: Sequence[str]) -> None:
+    """Check the settings of all runs as DVC will write them, before any of them takes hours.
+
+    Args:
+        changes: of the workspace's settings, as `key=value`.
+
+    Raises:
+        LeukoError: with all that cannot be used.
+    """
+    # Here, as `--help` needs none of it.
+    from dvc.exceptions import DvcException
+    from dvc.utils.hydra import apply_overrides
+
+    workspace = Path.cwd()
+    with TemporaryDirectory() as folder, chdir(folder):  # so that messages say params.yaml
+        shutil.copyfile(workspace / PARAMS, PARAMS)
+        try:
+            apply_overrides(str(PARAMS), changes)
+        except DvcException as error:
+            raise LeukoError(f"--set cannot be used: {error.__cause__ or error}") from error
+        load_params(Params)
+
+
+def _study(
+    crew: Runner,
+    grid: Sequence[Cell],
+    changes: Sequence[str],
+    with_published: Sequence[int],
+    options: argparse.Namespace,
+) -> None:
     """Run what is missing of the grid, and summarise.
 
     Args:
+        crew: what runs cells.
         grid: the cells.
         changes: of settings, as `key=value`.
         with_published: the seeds with which the published family is trained, if it is at all.
-        tag: whether to tag the experiments' commits.
+        options: whether to tag the experiments' commits, and to leave the report out.
 
     Raises:
         LeukoError: with what failed.
     """
-    with lock() as handle:
-        clone = Clone(handle)
-        print("Preparing what all cells share.", flush=True)
-        origin = clone.prepare(changes)
-        grid = _with_families(grid, origin.families, with_published)
-        missing = [_widened(cell, origin) for cell in grid if not _is_there(cell, origin)]
-        print(f"{len(grid) - len(missing)} of {len(grid)} cells are there.", flush=True)
-        failures = _run_all(clone, origin, missing, len(grid), changes)
-    if tag:
+    commit, state = state_of_workspace()
+    dvc = [sys.executable, "-m", "dvc"]
+    cache = subprocess.run([*dvc, "cache", "dir"], check=True, capture_output=True, text=True).stdout.strip()
+
+    def job_of(experiment: str, own: Sequence[str], stages: Sequence[str]) -> Job:
+        return Job(
+            workspace=str(Path.cwd()),
+            experiment=experiment,
+            changes=[*changes, *own],
+            stages=list(stages),
+            commit=commit,
+            state=state,
+            cache=str(Path(cache).absolute()),
+            log=str(LOGS / f"{experiment.removeprefix('study-')}.log"),
+            threads={name: os.environ[name] for name in THREADS if name in os.environ},
+        )
+
+    print("Preparing what all cells share.", flush=True)
+    prepare(crew, job_of(PREPARATION, [], SHARED))
+    origin = prepared_origin()
+    grid = _with_families(grid, origin.families, with_published)
+    missing = [_widened(cell, origin) for cell in grid if not _is_there(cell, origin)]
+    print(f"{len(grid) - len(missing)} of {len(grid)} cells are there.", flush=True)
+    failures = run_cells(
+        crew,
+        missing,
+        len(grid),
+        lambda cell: job_of(cell.experiment, cell.changes, ["evaluate"]),
+        lambda cell: harvest(cell, origin),
+    )
+    if options.tag:
         _tag([cell for cell in grid if _is_current(cell, origin)])
     print()
-    _summarise([cell for cell in cells_in(CELLS) if _is_current(cell, origin)])
+    _summarise([cell for cell in cells_in(CELLS) if _is_current(cell, origin)], report=not options.no_report)
     if failures:
         raise LeukoError("\n\n".join([f"{len(failures)} of {len(grid)} cells failed:", *failures]))
 
@@ -167,36 +265,6 @@ def _is_there(cell: Cell, origin: Origin) -> bool:
     return False
 
 
-def _run_all(clone: Clone, origin: Origin, missing: Sequence[Cell], total: int, changes: Sequence[str]) -> list[str]:
-    """Run cells one after the other; one that fails does not keep the others from running.
-
-    Returns:
-        For every cell that failed, what it said last.
-    """
-    failures: list[str] = []
-    start = time.monotonic()
-    with tqdm(total=total, initial=total - len(missing), desc="study", unit="cell", disable=None) as bar:
-        for n_done, cell in enumerate(missing, start=1):
-            log = LOGS / f"{cell.name}.log"
-            cell_start = time.monotonic()
-            # Later changes win, so a cell's own come last.
-            succeeded = clone.run(cell.experiment, [*changes, *cell.changes], ["evaluate"], log)
-            take_over()
-            reasons = harvest(cell, origin) if succeeded else [f"\n{tail(log)}"]
-            now = time.monotonic()
-            left = (now - start) / n_done * (len(missing) - n_done)
-            took, left_text = (tqdm.format_interval(seconds) for seconds in (now - cell_start, left))
-            tqdm.write(
-                f"{cell.name} {'failed' if reasons else 'done'} in {took}; "
-                f"{len(missing) - n_done} of {total} to go, about {left_text}"
-            )
-            sys.stdout.flush()
-            bar.update()
-            if reasons:
-                failures.append(f"{cell.name}, {log}: {', '.join(reasons)}")
-    return failures
-
-
 def _tag(cells: Sequence[Cell]) -> None:
     """Tag the commits of cells, so that clones get them and `dvc metrics diff` can compare them there."""
     lacking = []
@@ -209,34 +277,16 @@ def _tag(cells: Sequence[Cell]) -> None:
         print(f"Not tagged, as their experiments ran in another clone: {', '.join(lacking)}")
 
 
-def _summarise(cells: Sequence[Cell]) -> None:
+def _summarise(cells: Sequence[Cell], *, report: bool) -> None:
     # Here, as scikit-learn and matplotlib take seconds to import.
-    from leuko.report.study import build_report
     from leuko.study.summary import SUMMARY, TABLE, summarise
 
-    if cells:
-        words = summarise(cells)
+    if not cells:
+        return
+    print(f"{summarise(cells)}\n")
+    if report:
+        from leuko.report.study import build_report
+
         build_report(SUMMARY.parent, REPORT)
-        print(f"{words}\n\nThe report: {REPORT / 'report.html'}    numbers: {SUMMARY}, {TABLE}    cells: {CELLS}")
-
-
-def _print_commands(grid: Sequence[Cell], changes: Sequence[str]) -> None:
-    """Print a shell command for every cell; each makes a clone of its own, beside the others.
-
-    Raises:
-        LeukoError: if a clone would lack something.
-    """
-    if git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)study"):
-        raise LeukoError("There are changes that are not committed, which clones would lack; commit them first.")
-    dvc = [sys.executable, "-m", "dvc"]
-    cache = subprocess.run([*dvc, "cache", "dir"], check=True, capture_output=True, text=True).stdout.strip()
-    share_cache = shlex.join([*dvc, "cache", "dir", "--local", cache])
-    settings = ["--set", *changes] if changes else []
-    print("# Run the first alone, as it trains what all share; then the others, in any order or at the same time.")
-    for cell in grid:
-        folder = f"study-{cell.name}"
-        make_clone = f"(test -d {folder} || {shlex.join(['git', 'clone', '--quiet', str(Path.cwd()), folder])})"
-        one_cell = ["--splits", str(cell.split), "--seed-list", str(cell.seed)]
-        study = shlex.join([sys.executable, "-m", "leuko", "study", *one_cell, *settings])
-        print(f"{make_clone} && cd {folder} && {share_cache} && {study}")
-    print(f"# Then, in {Path.cwd()}: python -m leuko study --merge study-split*  # wherever those clones are")
+        print(f"The report: {REPORT / 'report.html'}    ", end="")
+    print(f"numbers: {SUMMARY}, {TABLE}    cells: {CELLS}")

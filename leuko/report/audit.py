@@ -13,7 +13,8 @@ import pandas as pd
 from leuko.evaluation.suspects import WORTH_SAYING
 from leuko.packs.reading import read_images, read_rows
 from leuko.report.blocks import Block, Card, Cell, Gallery, Picture, Row, Table
-from leuko.report.pictures import enlarged, picture
+from leuko.report.encoding import picture
+from leuko.report.pictures import enlarged
 
 WITHOUT = {
     "surroundings": ("what surrounds the cell", "The background differs between the classes, by"),

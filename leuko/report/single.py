@@ -156,7 +156,7 @@ def _descriptor_section(root: Path, present: Sequence[Arm], params: Params) -> l
 def _selects(present: Sequence[Arm], params: Params) -> dict[str, str]:
     """Which epoch of each training is kept, by key of the arm: `best` or `last`."""
     of_family = {"published": params.wbc_plus.select, "transfer": params.finetune.select}
-    selects = {arm.key: of_family[arm.family] for arm in present if arm.family in of_family}
+    selects: dict[str, str] = {arm.key: of_family[arm.family] for arm in present if arm.family in of_family}
     return selects | {key: params.wbc.select for key in selects if key == "base"}
 
 

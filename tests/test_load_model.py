@@ -137,7 +137,7 @@ def test_a_file_that_is_no_classifier_is_refused_with_words(files, tmp_path):
     save_left_out(tmp_path / "none.safetensors", "there are no tissue images")
     with pytest.raises(LeukoError, match="holds no model: there are no tissue images"):
         load_model(tmp_path / "none.safetensors")
-    with pytest.raises(LeukoError, match="is not a model of this project"):
+    with pytest.raises(LeukoError, match="is not there"):
         load_model(tmp_path / "missing.safetensors")
     for kind, key, value in (
         ("wbc", "size", None),

@@ -275,7 +275,7 @@ def test_another_split_trains_on_it_and_another_model_changes_the_headline_only(
     ("path", "old", "new", "concerned"),
     [
         ("params.yaml", "  regularization:", "  # edited\n  regularization:", READERS_OF_ALL),
-        ("params.yaml", "propagate_upto: 1", "propagate_upto: 10", {"probe", *READERS_OF_ALL}),
+        ("params.yaml", "propagate_upto: 1", "propagate_upto: 10", {"probe", "audit", *READERS_OF_ALL}),
         ("leuko/training/finetune.py", '"""', '"""Edited: ', {"finetune@blood"}),
         ("leuko/training/plus.py", '"""', '"""Edited: ', {"train_wbc_plus", "train_control"}),
         ("leuko/report/page.py", '"""', '"""Edited: ', {"report"}),

@@ -100,7 +100,7 @@ def test_classifiers_on_features_answer_alike_by_features_and_by_images(trained)
 
 def test_every_arm_is_scored_and_every_gain_taken(trained, tmp_path, project):
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    for stage in ("train_prcc", "train_cam16", "train_wbc", "train_control", "train_wbc_plus", "evaluate"):
+    for stage in ("train_prcc", "train_cam16", "train_wbc", "train_control", "train_wbc_plus", "evaluate", "audit"):
         run_stage(stage, tmp_path)
     every = arms(load_params(Params, tmp_path / "params.yaml").transfer)
     comparison = json.loads((tmp_path / "metrics/comparison.json").read_text())

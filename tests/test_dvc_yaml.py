@@ -119,7 +119,7 @@ def with_deps(tmp_path: Path, deps: str) -> list[str]:
 
 
 COOK = PROJECT["stages/cook.py"]
-MISSING = "cook: leuko/pepper.py is imported but no dependency"
+MISSING = "cook: leuko/pepper.py is used but no dependency"
 
 
 def test_the_checker_finds_nothing_where_all_is_right(tmp_path):
@@ -155,7 +155,16 @@ def test_the_checker_follows_imports_of_imports_round_in_circles(tmp_path):
 
 def test_the_checker_wants_packages_that_hold_code(tmp_path):
     assert problems(tmp_path, {"leuko/__init__.py": "VERSION = 1\n"}) == [
-        "cook: leuko/__init__.py is imported but no dependency"
+        "cook: leuko/__init__.py is used but no dependency"
+    ]
+
+
+def test_the_checker_wants_the_templates_that_a_module_names(tmp_path):
+    page = tmp_path / "leuko/page.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("<p>")
+    assert problems(tmp_path, {"leuko/salt.py": 'PAGE = "page.html"\n'}) == [
+        "cook: leuko/page.html is used but no dependency"
     ]
 
 
@@ -170,7 +179,7 @@ def test_the_checker_finds_a_superfluous_dependency(tmp_path, dep):
 
 def test_the_checker_takes_a_file_for_a_missing_one_of_a_like_name(tmp_path):
     assert with_deps(tmp_path, "stages/cook.py, leuko/kitchen/stov, leuko/kitchen/sink.py, leuko/salt.py") == [
-        "cook: leuko/kitchen/stove.py is imported but no dependency",
+        "cook: leuko/kitchen/stove.py is used but no dependency",
         "cook: leuko/kitchen/sink.py is a dependency but not imported",
     ]
 

@@ -39,12 +39,14 @@ def check(root: Path, name: str) -> list[str]:
     """
     stage = stages_of(root)[name]
     imported = {path.relative_to(root) for path in follow(root, str(module_of(stage)))}
-    listed = [Path(path) for path in stage.get("deps", ()) if is_code(root, path)]
+    code = [Path(path) for path in stage.get("deps", ()) if is_code(root, path)]
     needed = {path for path in imported if has_code(root / path)}
+    needed |= {template.relative_to(root) for path in imported for template in templates_of(root / path)}
+    listed = [Path(path) for path in stage.get("deps", ())]
     missing = {path for path in needed if not any(path.is_relative_to(dep) for dep in listed)}
-    superfluous = {dep for dep in listed if not any(path.is_relative_to(dep) for path in imported)}
+    superfluous = {dep for dep in code if not any(path.is_relative_to(dep) for path in imported)}
     return [
-        *(f"{name}: {path.as_posix()} is imported but no dependency" for path in sorted(missing)),
+        *(f"{name}: {path.as_posix()} is used but no dependency" for path in sorted(missing)),
         *(f"{name}: {path.as_posix()} is a dependency but not imported" for path in sorted(superfluous)),
     ]
 
@@ -66,8 +68,15 @@ def code_dependencies(root: Path, name: str) -> list[str]:
         inside = {path for path in folder.rglob("*.py") if has_code(path)}
         if folder.parent != root and folder != root and inside <= needed and len(inside) > 1:
             whole.add(folder)
+    needed |= {template for path in needed for template in templates_of(path)}
     kept = {path for path in needed | whole if not any(folder in path.parents for folder in whole)}
     return sorted(path.relative_to(root).as_posix() for path in kept)
+
+
+def templates_of(path: Path) -> set[Path]:
+    """The files of HTML and CSS beside a module that it names."""
+    text = path.read_text(encoding="utf-8")
+    return {file for kind in ("*.html", "*.css") for file in path.parent.glob(kind) if f'"{file.name}"' in text}
 
 
 def is_code(root: Path, dep: str) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from leuko.prediction.model import Model, Predictions, load_model
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Model", "Predictions", "load_model"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  (whatever has that name)
+def __getattr__(name: str) -> object:
     """Import PyTorch and the like only when somebody asks for what needs it."""
     if name in __all__:
         return getattr(importlib.import_module("leuko.prediction.model"), name)

@@ -95,8 +95,7 @@ def discover(
     Raises:
         LeukoError: if the data root is not a folder.
     """
-    if not os.path.isdir(root):  # noqa: PTH112  (Path.is_dir raises where permission is missing)
-        raise LeukoError(f"data_root: {root} is not a folder; set data_root to a folder in the course layout")
+    _want_folder(root, f"data_root: {root} is not a folder; set data_root to a folder in the course layout")
     tree = Tree(root, Problems())
     _note_strangers(tree, Path(), (*SUBSET_FOLDERS, WBC_TEST_FOLDER, CAM16_FOLDER, PRCC_FOLDER))
     blood = Classes(classes, synonyms, mask_name)
@@ -123,8 +122,7 @@ def discover_laboratory(
     Raises:
         LeukoError: if it is not a folder.
     """
-    if not os.path.isdir(folder):  # noqa: PTH112  (Path.is_dir raises where permission is missing)
-        raise LeukoError(f"external: {folder} is not a folder; name one that holds a folder for every class")
+    _want_folder(folder, f"external: {folder} is not a folder; name one that holds a folder for every class")
     tree = Tree(folder, Problems())
     place = Path("data") if (folder / "data").is_dir() else Path()
     found = _by_class(tree, place, Classes(classes, synonyms))
@@ -139,8 +137,7 @@ def discover_unlabelled(folder: Path) -> tuple[list[ImageFile], Problems]:
     Raises:
         LeukoError: if it is not a folder.
     """
-    if not os.path.isdir(folder):  # noqa: PTH112  (Path.is_dir raises where permission is missing)
-        raise LeukoError(f"{folder} is not a folder")
+    _want_folder(folder, f"{folder} is not a folder")
     tree = Tree(folder, Problems())
     found = sorted((path for path in tree.below(Path()) if _is_image(path, tree.problems)), key=Path.as_posix)
     return [ImageFile("wbc", "test", "", path) for path in found], tree.problems
@@ -336,3 +333,13 @@ def _is_image(path: Path, problems: Problems) -> bool:
         return True
     problems.add(f"Not images by their extension ({', '.join(EXTENSIONS)}); convert, rename or remove them", path)
     return False
+
+
+def _want_folder(path: Path, otherwise: str) -> None:
+    """Refuse what is not a folder.
+
+    Raises:
+        LeukoError: saying so.
+    """
+    if not os.path.isdir(path):  # noqa: PTH112  (Path.is_dir raises where permission is missing)
+        raise LeukoError(otherwise)

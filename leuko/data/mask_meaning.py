@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter1d
 
 from leuko.data.images import lay_upright, read_bytes
-from leuko.data.mask_reading import MIDDLE, QUARTER, TRANSPARENT, MaskRule, RawMask, decode_mask, kept
+from leuko.data.mask_reading import MIDDLE, QUARTER, TRANSPARENT, Kind, MaskRule, RawMask, decode_mask, kept
 
 TILE_SIDE = 32
 """What is compared of a mask and its image, in pixels a side; the mask is sampled at twice as many."""
@@ -197,7 +197,7 @@ def settle_rule(masks: Sequence[MaskProbe], setting: Setting, voters: Sequence[M
     if not isinstance(setting, str):
         return MaskRule("value", values=tuple(setting["value"]))
     if setting != "auto":
-        return MaskRule(setting, QUARTER if setting == "nonzero" else MIDDLE)  # type: ignore[arg-type]
+        return MaskRule(cast(Kind, setting), QUARTER if setting == "nonzero" else MIDDLE)
     layered = [mask for mask in masks if mask.has_alpha]
     if 2 * len(layered) > len(masks) and 2 * sum(map(_is_cut_out, layered)) > len(layered):
         return MaskRule("alpha")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,7 @@ class MaskRule:
             raise ValueError(f"{text!r} is no rule for a mask")
         kind, threshold, values, orientation = found.groups()
         numbers = tuple(map(int, values.split(","))) if values else ()
-        return cls(kind, int(threshold), numbers, int(orientation or 1))  # type: ignore[arg-type]
+        return cls(cast(Kind, kind), int(threshold), numbers, int(orientation or 1))
 
 
 @dataclass(frozen=True)

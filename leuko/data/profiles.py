@@ -59,7 +59,11 @@ def to_srgb(image: Image.Image, profile: Profile) -> Image.Image:
     Returns:
         The same image where the profile changes nothing; else a new one of mode RGB.
     """
-    return ImageCms.applyTransform(image, profile.transform) if profile.transform else image  # type: ignore[return-value]
+    if not profile.transform:
+        return image
+    changed = ImageCms.applyTransform(image, profile.transform)
+    assert changed is not None  # as it would be if the image itself were changed
+    return changed
 
 
 def _changes(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:

@@ -8,12 +8,15 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leuko.data.unreadable import INSTALL, UnreadableImageError, check_size
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPage
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_PAGES = 1000
@@ -80,7 +83,7 @@ def pillow_reads(image: Any) -> bool:  # noqa: ANN401  (Pillow's class for TIFF,
     )
 
 
-def stored(image: Any) -> Samples | None:  # noqa: ANN401
+def stored(image: Any) -> Samples | None:  # noqa: ANN401  (Pillow's class for TIFF, whose tags are untyped)
     """The samples of a grey TIFF as they are in the file, if they are others than Pillow's eight bits.
 
     Pillow takes unsigned integers of 32 bits for signed ones and signed ones of eight for unsigned ones, and follows a
@@ -122,9 +125,11 @@ def read_tiff(content: bytes) -> Samples:
         raise UnreadableImageError(f"damaged or truncated ({error})") from error
 
 
-def _picture(file: Any) -> list[Any]:  # noqa: ANN401  (tifffile's classes are loosely typed)
+def _picture(file: TiffFile) -> list[TiffPage]:
     """The pages that make up the picture: one, or red, green and blue; previews and masks are none of them."""
-    pages = list(itertools.islice(file.pages, MAX_PAGES))
+    from tifffile import TiffPage
+
+    pages = [page for page in itertools.islice(file.pages, MAX_PAGES) if isinstance(page, TiffPage)]
     if not pages:
         raise UnreadableImageError("damaged or truncated (no page)")
     pages = [page for page in pages if not page.is_reduced and not page.is_mask] or pages
@@ -140,7 +145,7 @@ def _picture(file: Any) -> list[Any]:  # noqa: ANN401  (tifffile's classes are l
     )
 
 
-def _red_green_blue(file: Any) -> Sequence[int]:  # noqa: ANN401
+def _red_green_blue(file: TiffFile) -> Sequence[int]:
     """Which of three pages is red, green and blue, as OME's or ImageJ's header says; empty if neither says so."""
     header, imagej = file.ome_metadata or "", file.imagej_metadata or {}
     if header:
@@ -158,7 +163,7 @@ def _red_green_blue(file: Any) -> Sequence[int]:  # noqa: ANN401
     return [initials.index(initial) for initial in "rgb"]
 
 
-def _channels(page: Any) -> NDArray[Any]:  # noqa: ANN401
+def _channels(page: TiffPage) -> NDArray[Any]:
     """A page's samples, shape (height, width, channel)."""
     if page.photometric not in COLOURS:
         raise UnreadableImageError(f"colours of a kind that cannot be read ({page.photometric!s})")
@@ -171,7 +176,7 @@ def _channels(page: Any) -> NDArray[Any]:  # noqa: ANN401
     return channels if channels.ndim == 3 else channels[..., None]
 
 
-def _samples(pages: Sequence[Any], parts: Sequence[NDArray[Any]]) -> Samples:
+def _samples(pages: Sequence[TiffPage], parts: Sequence[NDArray[Any]]) -> Samples:
     """Put a picture's channels together and say what they are."""
     page, values = pages[0], np.concatenate(parts, axis=2)
     sample = f"uint{page.bitspersample}" if values.dtype.kind == "u" else values.dtype.name
@@ -182,7 +187,7 @@ def _samples(pages: Sequence[Any], parts: Sequence[NDArray[Any]]) -> Samples:
     mode = COLOURS[page.photometric]
     n_channels, extra = values.shape[2], [int(kind) for kind in page.extrasamples]
     if mode == "P":
-        table = (page.colormap >> 8).astype(np.uint8)  # of 16 bits for each of red, green and blue
+        table = (np.asarray(page.colormap) >> 8).astype(np.uint8)  # of 16 bits for each of red, green and blue
         values, mode, sample = np.moveaxis(table[:, values[..., 0]], 0, -1), "RGB", "uint8"
     elif mode == "L" and n_channels == 3 and not any(extra):
         mode = "RGB"  # what else three channels that belong together would be, nobody writes

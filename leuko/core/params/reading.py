@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from leuko.core.errors import LeukoError
 from leuko.core.params.group import Group
@@ -67,7 +68,7 @@ def load_params(model: type[Settings], path: Path = PARAMS) -> Settings:
         raise LeukoError("\n".join([f"{path} has settings that cannot be used:", *lines])) from error
 
 
-def _explain(problem: Any, model: type[BaseModel]) -> str:  # noqa: ANN401  (pydantic's ErrorDetails, whose context is untyped)
+def _explain(problem: ErrorDetails, model: type[BaseModel]) -> str:
     """One line for one of pydantic's findings: the key, its value and what is allowed."""
     keys = [str(part) for part in problem["loc"]]
     name = ".".join(keys) or "the file"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import imagecodecs
 import numpy as np
 import tifffile
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFilter
 
 SIDES = (44, 32)
 """Height and width of the picture, in pixels."""
@@ -129,6 +129,19 @@ def in_profile(image: np.ndarray, profile: bytes) -> np.ndarray:
     return np.asarray(ImageCms.profileToProfile(Image.fromarray(image), source, target))
 
 
+def in_passes(image: np.ndarray) -> bytes:
+    """A PNG of colours whose rows are interlaced (Adam7)."""
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    rows = [row for y, x, dy, dx in passes for row in image[y::dy, x::dx].astype(image.dtype.newbyteorder(">"))]
+    height, width, _ = image.shape
+    header = struct.pack(">IIBBBBB", width, height, 8 * image.dtype.itemsize, 2, 0, 0, 1)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    png = b"\x89PNG\r\n\x1a\n" + bytes(25)
+    for name, body in ((b"IEND", b""), (b"IDAT", data), (b"IHDR", header)):
+        png = with_chunk(png, name, body)
+    return png[:8] + png[33:]
+
+
 def deeper(image: np.ndarray, top: float, kind: str) -> np.ndarray:
     """The picture with other values: 255 becomes `top`."""
     values = image / 255 * top
@@ -158,14 +171,23 @@ def ways() -> Iterator[tuple[str, str, bytes]]:
     yield "png of 16 bits", ".png", imagecodecs.png_encode(deep)
     yield "png of 12 bits in 16", ".png", imagecodecs.png_encode(twelve)
     yield "png of 16 bits and transparency", ".png", imagecodecs.png_encode(np.dstack([deep, opaque * np.uint16(257)]))
+    yield "png in seven passes", ".png", in_passes(image)
+    yield "png of 16 bits in seven passes", ".png", in_passes(deep)
+    yield "cmyk tiff", ".tif", encoded(pillow.convert("CMYK"), "TIFF")
+    yield (
+        "cmyk tiff of 16 bits",
+        ".tif",
+        tiff(np.array(pillow.convert("CMYK")) * np.uint16(257), photometric="separated"),
+    )
     yield "bmp", ".bmp", encoded(pillow, "BMP")
     yield "bmp of 32 bits", ".bmp", encoded(pillow.convert("RGBA"), "BMP")
     yield "webp without loss", ".webp", encoded(pillow, "WEBP", lossless=True)
     yield "tiff", ".tif", encoded(pillow, "TIFF")
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits"):
         yield f"tiff, {compression}", ".tif", encoded(pillow, "TIFF", compression=compression)
-    for compression in (None, "zlib", "lzw", "zstd"):
-        options = {"compression": compression, "predictor": compression is not None}
+    yield "tiff, webp", ".tif", tiff(image, photometric="rgb", compression="webp", compressionargs={"lossless": True})
+    for compression in (None, "zlib", "lzw", "zstd", "lzma", "packbits", "png"):
+        options = {"compression": compression, "predictor": compression in ("zlib", "lzw", "zstd")}
         yield f"tiff of 16 bits, {compression}", ".tif", tiff(deep, photometric="rgb", **options)
     yield "tiff of 16 bits, big endian", ".tif", tiff(deep, photometric="rgb", byteorder=">")
     yield "tiff of 12 bits in 16", ".tif", tiff(twelve, photometric="rgb")
@@ -230,6 +252,9 @@ def greys() -> Iterator[tuple[str, str, bytes]]:
         ("float16", 1), ("float32", 1), ("float64", 1), ("float32", 4095),
     ):  # fmt: skip
         yield f"tiff of {kind} to {top}", ".tif", tiff(deeper(image, top, kind), **black)
+    table = np.repeat(np.arange(256, dtype=np.uint16)[None], 3, axis=0)
+    yield "palette", ".tif", tiff(image, photometric="palette", colormap=table * 257)
+    yield "palette of eight bits", ".tif", tiff(image, photometric="palette", colormap=table)
     yield "around zero", ".tif", tiff(deeper(image, 2, "float32") - 1, **black)
     yield "around zero, signed", ".tif", tiff((deeper(image, 65535, "int32") - 32768).astype(np.int16), **black)
 
@@ -276,6 +301,23 @@ def greys_of(mask: np.ndarray, values: tuple[int, ...] = (0, 255)) -> np.ndarray
     return np.where(shrunk, values[-1], np.where(mask, values[1], values[0])).astype(np.uint8)
 
 
+def declared() -> Iterator[tuple[str, bytes]]:
+    """The picture at a third of its brightness, with 12 bits in 16, in files that say so: a name and the content."""
+    image = deeper(picture() // 3, 4095, "uint16")
+    stated = [(341, 3, 3, (4095,) * 3, False)]
+    yield "SMaxSampleValue", tiff(image, photometric="rgb", extratags=stated)
+    yield (
+        "SMaxSampleValue, planes",
+        tiff(
+            np.ascontiguousarray(np.moveaxis(image, 2, 0)), photometric="rgb", planarconfig="separate", extratags=stated
+        ),
+    )
+    for axes, values in (("YXS", image), ("CYX", np.moveaxis(image, 2, 0))):
+        options = {"ome": True, "metadata": {"axes": axes, "SignificantBits": 12}}
+        yield f"OME, {axes}", tiff(values, photometric="rgb" if axes == "YXS" else "minisblack", **options)
+    yield "12 packed bits", packed_tiff(image, 12)
+
+
 def masks_of(mask: np.ndarray) -> dict[str, tuple[str, bytes]]:
     """A mask in every way that people save them: by a name, an extension and the file's content."""
     white = Image.fromarray(greys_of(mask))
@@ -284,6 +326,7 @@ def masks_of(mask: np.ndarray) -> dict[str, tuple[str, bytes]]:
     dark = Image.merge("LA", [Image.new("L", white.size, 0), white])
     colours = np.where(mask[..., None], (0, 160, 40), (0, 0, 0)).astype(np.uint8)
     three = Image.fromarray(greys_of(mask, (0, 128, 255)))
+    soft = white.filter(ImageFilter.GaussianBlur(1))
     return {
         "black and white": (".png", encoded(white, "PNG")),
         "black and white, jpeg": (".jpg", encoded(white, "JPEG")),
@@ -308,6 +351,16 @@ def masks_of(mask: np.ndarray) -> dict[str, tuple[str, bytes]]:
         "three greys": (".png", encoded(three, "PNG")),
         "three greys, jpeg": (".jpg", encoded(three, "JPEG")),
         "three darker greys, jpeg": (".jpg", encoded(Image.fromarray(greys_of(mask, (0, 80, 255))), "JPEG")),
+        "three other greys, jpeg": (".jpg", encoded(Image.fromarray(greys_of(mask, (0, 100, 200))), "JPEG")),
+        "grey and black, jpeg": (".jpg", encoded(Image.fromarray(greys_of(mask, (0, 90))), "JPEG")),
+        "soft edges, 16 bits": (".png", encoded(Image.fromarray(np.asarray(soft, np.uint16) * 257), "PNG")),
+        "soft edges, floats": (".tif", tiff(np.asarray(soft, np.float32) / 255, photometric="minisblack")),
+        "palette, cell first": (".png", encoded(in_palette(~mask, ((255, 255, 255), (0, 0, 0))), "PNG")),
+        "palette on white": (".png", encoded(in_palette(mask, ((255, 255, 255), (0, 0, 255))), "PNG")),
+        "blue on white": (
+            ".png",
+            encoded(Image.fromarray(np.where(mask[..., None], (0, 0, 255), 255).astype(np.uint8)), "PNG"),
+        ),
         "numbers from one": (".png", encoded(Image.fromarray(mask.astype(np.uint8) + 1), "PNG")),
         "inverted": (".png", encoded(Image.fromarray(255 - greys_of(mask)), "PNG")),
         "inverted, jpeg": (".jpg", encoded(Image.fromarray(255 - greys_of(mask)), "JPEG")),

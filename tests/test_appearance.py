@@ -159,9 +159,30 @@ def test_what_systems_leave_behind_is_passed_over(course, folder, name):
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "._.cell.jpg.icloud", ".AppleDouble", ".Spotlight-V100", ".fseventsd", "RECYCLER", "Recycled", "FOUND.000",
+        "cell.jpg:com.apple.metadata", "cell.jpg@SynoEAStream", "#snapshot", "@Recycle", ".@__thumb", ".stfolder",
+        "sync.ffs_db", "~$cell.jpg", ".~lock.cell.jpg#", "#cell.jpg#", "cell.jpg.swp", "ICON", "THUMBS.DB",
+    ],
+)  # fmt: skip
+def test_so_are_the_rarer_ones(name):
+    assert is_leftover(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["cell.jpg", "thumbs.jpg", "icon.png", "cell.jpg.bak", "_cell.jpg", "cell~1.jpg", "#3"]
+)
+def test_what_a_person_may_have_named_is_not(name):
+    assert not is_leftover(name)
+
+
+@pytest.mark.parametrize(
     ("name", "real"),
     [
         (".cell.jpg.icloud", "cell.jpg"),
+        ("cell.jpg.!qB", "cell.jpg"),
+        ("cell.jpg.lnk", "cell.jpg"),
         ("cell.jpg.icloud", "cell.jpg"),
         ("cell.png.crdownload", "cell.png"),
         ("cell.tif.part", "cell.tif"),

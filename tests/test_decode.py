@@ -13,6 +13,7 @@ from leuko.packs.writing import write_pack
 from tests import pictures
 
 WAYS = {name: (extension, content) for name, extension, content in pictures.ways()}
+DECLARED = dict(pictures.declared())
 GREYS = {name: (extension, content) for name, extension, content in pictures.greys()}
 
 
@@ -33,6 +34,11 @@ def test_a_picture_is_the_same_however_it_was_saved(tmp_path, name):
 def test_so_is_a_grey_one(tmp_path, name):
     found = read(tmp_path, *GREYS[name])
     assert np.abs(found - pictures.picture()[..., 1:2]).max() <= 2
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_scale_that_the_file_declares_is_its_own(tmp_path, name):
+    assert np.abs(read(tmp_path, ".tif", DECLARED[name]) - pictures.picture() // 3).max() <= 1
 
 
 def test_it_gives_the_same_row_of_a_pack_and_the_same_input_of_a_prediction(tmp_path):

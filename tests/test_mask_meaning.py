@@ -64,18 +64,20 @@ def test_a_set_of_masks_of_any_kind_keeps_the_cells(course, kind):
     assert len(found) == N
     for number, mask in found.items():
         wrong = (mask != pictures.cell(number)[1]).mean()
-        assert wrong <= (0.02 if "jpeg" in kind else 0)
+        assert wrong <= (0.02 if "jpeg" in kind or "soft" in kind else 0)
     assert not survey(course).warnings.found
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if "inverted" not in kind and "black on" not in kind])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if not any(words in kind for words in ("inverted", "black on", "blue on"))]
+)
 def test_one_of_another_kind_among_black_and_white_ones_does_too(course, kind):
     add_masks(course, "black and white, jpeg", range(1, N))
     add_masks(course, kind, [0])
     if kind == "numbers from one":  # nothing tells that this one begins with another number
         assert EMPTY not in survey(course).problems.found
         return
-    assert (masks(course)[0] != pictures.cell(0)[1]).mean() <= (0.02 if "jpeg" in kind else 0)
+    assert (masks(course)[0] != pictures.cell(0)[1]).mean() <= (0.02 if "jpeg" in kind or "soft" in kind else 0)
 
 
 @pytest.mark.parametrize(
@@ -185,5 +187,10 @@ def test_what_was_taken_is_said(course):
 
 
 def test_a_rule_is_read_as_it_is_written():
-    for rule in (MaskRule(), MaskRule("zero", 191), MaskRule("value", 128, (1, 255)), MaskRule("dark", orientation=6)):
+    for rule in (
+        MaskRule(),
+        MaskRule("nonzero", 191, (255,)),
+        MaskRule("value", 128, (1, 255)),
+        MaskRule("dark", orientation=6),
+    ):
         assert MaskRule.parse(str(rule)) == rule

@@ -136,6 +136,8 @@ def _open(content: bytes) -> Image.Image | None:
         if words := foreign(content):
             raise UnreadableImageError(f"no image but {words}") from error
         if isinstance(error, UnidentifiedImageError):
+            if content.startswith(b"\xff\xd8\xff"):
+                raise UnreadableImageError("a JPEG whose header is damaged, or of a rare kind; convert it") from error
             raise UnreadableImageError(f"not an image of a known format ({', '.join(FORMATS)})") from error
         raise UnreadableImageError(f"damaged header ({error})") from error
 

@@ -11,10 +11,11 @@ LEFTOVERS = re.compile(
     | (eh)?thumbs(_vista)?\.db(:encryptable)? | desktop\.ini | icon[\r\ue00d\uf00d]? | zbthumbnail\.info | picasa\.ini
     | .*zone\.identifier(:\$data)?                  # what Windows writes beside a download
     | .*:com\.(apple|dropbox)\..* | .*\ufe55.*zone\.identifier
-    | __macosx | \$recycle\.bin | recycler | system\ volume\ information | found\.\d{3}
+    | __macosx | \$recycle\.bin | recycle[rd] | system\ volume\ information | found\.\d{3}
     | @eadir | @tmp | \#recycle | \#snapshot | @__thumb | @recycle | synophoto_.* | synofile_.*
-    | lost\+found | network\ trash\ folder | temporary\ items | __pycache__
-    | ~\$.* | .*~                                    # locks and backups of editors
+    | .*@syno(resource|eastream)
+    | lost\+found | network\ trash\ folder | temporary\ items | thevolumesettingsfolder | sync\.ffs_db | __pycache__
+    | ~\$.* | .*~ | \#.*\# | .*\.sw[op]             # locks and backups of editors
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
@@ -22,9 +23,10 @@ LEFTOVERS = re.compile(
 
 PLACEHOLDERS = re.compile(
     r"""
-    \.(?P<icloud>.+)\.icloud
+    (?!\._)(\.(?P<icloud>.+)\.icloud
     | (?P<name>.+\.(jpe?g|png|bmp|tiff?|webp|gif))
-      \.(icloud|owncloud|nextcloud|cloudf?|dvc|part|partial|crdownload|download|filepart|!ut|tmp|aria2|opdownload)
+      \.(icloud|owncloud|nextcloud|cloudf?|placeholder|dvc|lnk|url|webloc
+        |part|partial|crdownload|download|opdownload|filepart|!ut|!qb|td|tmp|aria2))
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )

@@ -100,17 +100,16 @@ def _in_words(name: str, masks: Sequence[MaskProbe], rule: MaskRule, setting: Se
     """What the masks of a set are and how they are read."""
     what = {
         "nonzero": f"all but the value {rule.values[0]} is kept" if any(rule.values) else "all but black (0) is kept",
-        "zero": "black (0) is kept, as the borders of most are bright",
         "bright": "what is bright, from half of the range, is kept",
         "dark": "what is dark, below half of the range, is kept",
         "alpha": "all that is opaque is kept",
         "value": f"the values {', '.join(map(str, rule.values))} are kept",
     }[rule.kind]
     n_shades = sum(not mask.is_discrete for mask in masks)
-    if n_shades and rule.kind in ("nonzero", "zero"):
-        what += f" (of shades those {'from' if rule.kind == 'nonzero' else 'below'} {rule.threshold} of 255)"
-    if middles := [mask.middle for mask in masks if mask.middle]:
-        is_kept = kept(np.array(middles, np.int32), rule, is_discrete=False).all()
+    if n_shades and rule.kind == "nonzero":
+        what += f" (of shades those at least {rule.threshold} of 255 away from it)"
+    if middles := [mask.greys[1:-1] for mask in masks if len(mask.greys) > 2]:
+        is_kept = kept(np.concatenate(middles).astype(np.int32), rule, is_discrete=False).all()
         what += f"; {len(middles)} with a middle grey, which is {'kept' if is_kept else 'not kept by all'}"
     values = sorted({int(value) for mask in masks if mask.is_discrete for value in mask.values if value != TRANSPARENT})
     some = f"; values {', '.join(map(str, values[:NAMED]))}" if values else ""
@@ -146,7 +145,7 @@ def _fits(image: ImageFile, mask: MaskProbe, rule: MaskRule, probe: Probe, pictu
             "Masks of another size than their image; make them equal",
             f"{image.mask.as_posix()}: {width} x {height}, its image {probe.width} x {probe.height}",
         )
-    if mask.is_picture(picture):
+    if rule.kind != "alpha" and mask.is_picture(picture):
         problems.add(COPIES, image.mask)
         return False
     share = mask.share(rule)

@@ -29,9 +29,13 @@ THIN = 0.02
 SMALL = 0.3
 """What covers more of the picture is no line."""
 DARKEST, BRIGHTEST = 24, 231
-"""A middle grey lies between these, so that the noise of JPEG does not make one."""
+"""What lies below the one or above the other is taken for black or white."""
+MOST = 4
+"""A mask has no more greys."""
 FLAT_SHARE = 0.1
-"""The least share of what is not ground that lies in even patches of a middle grey, in a mask that has one."""
+"""The least share of what is of another grey than most of a mask that a grey has in even patches."""
+EXPLAINED = 0.8
+"""A mask's greys are nearly all that has even patches; of a picture they are not."""
 SPREAD = 16
 """How far the noise of JPEG spreads a grey."""
 
@@ -52,7 +56,7 @@ class MaskProbe:
         values: its values, ascending; TRANSPARENT among them.
         counts: how many pixels have each.
         border: how many pixels of the outermost ones have each.
-        middle: the grey between black and white that has even patches; 0 if there is none.
+        greys: those that have even patches, ascending; empty if it is of labels, or of no few greys.
         lines: whether all that is bright is no thicker than lines, and whether all that is dark is.
         tile: its values at a few pixels: shape (2 * TILE_SIDE, 2 * TILE_SIDE), as it lies in the file.
     """
@@ -66,7 +70,7 @@ class MaskProbe:
     values: NDArray[np.int32]
     counts: NDArray[np.int64]
     border: NDArray[np.int64]
-    middle: int
+    greys: tuple[int, ...]
     lines: tuple[bool, bool]
     tile: NDArray[np.int32]
 
@@ -93,7 +97,7 @@ class MaskProbe:
 
     def is_picture(self, image: NDArray[np.uint8]) -> bool:
         """Whether it looks like a picture that lies the same way: a thumbnail of TILE_SIDE a side."""
-        near = np.abs(self.values[:, None] - [0, self.middle, 255]).min(axis=1) <= SPREAD
+        near = np.abs(self.values[:, None] - (self.greys or (0, 255))).min(axis=1) <= SPREAD
         shares = self.counts / self.counts.sum()
         is_mask = shares[near].sum() > MOSTLY and shares[self.values <= SPREAD].sum() > BLACK
         if len(self.values) <= MANY or is_mask:
@@ -122,7 +126,8 @@ def probe_mask(path: Path) -> MaskProbe:
     border = np.zeros(len(values), np.int64)
     np.add.at(border, np.searchsorted(values, edge), 1)
     rows, columns = ((np.arange(2 * TILE_SIDE) + 0.5) / (2 * TILE_SIDE) * side for side in levels.shape)
-    bright = kept(levels, MaskRule(), is_discrete=mask.is_discrete)
+    greys = _greys(mask)
+    bright = levels > ((greys[0] + greys[-1]) / 2 if len(greys) > 1 else 0 if mask.is_discrete else MIDDLE - 1)
     return MaskProbe(
         levels.shape[1],
         levels.shape[0],
@@ -133,7 +138,7 @@ def probe_mask(path: Path) -> MaskProbe:
         values,
         counts,
         border,
-        _middle(mask),
+        greys,
         (_is_thin(bright), _is_thin(~bright)),
         levels[np.ix_(rows.astype(int), columns.astype(int))],
     )
@@ -149,22 +154,28 @@ def _count(levels: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int
     return values, counts.astype(np.int64)
 
 
-def _middle(mask: RawMask) -> int:
-    """The grey between black and white that has even patches, in a mask of shades; 0 if there is none."""
+def _greys(mask: RawMask) -> tuple[int, ...]:
+    """The greys that have even patches in a mask of shades, ascending; empty if they are many."""
     if mask.is_discrete:
-        return 0
+        return ()
     levels = mask.levels
-    neighbours = (levels[1:, :-1], levels[:-1, 1:], levels[1:, 1:])
     corner = levels[:-1, :-1]
-    is_even = np.ones(corner.shape, bool)
-    for neighbour in neighbours:
+    is_even = corner != TRANSPARENT
+    for neighbour in (levels[1:, :-1], levels[:-1, 1:], levels[1:, 1:]):
         is_even &= np.abs(corner - neighbour) <= SPREAD
-    flat = corner[is_even & (corner >= DARKEST) & (corner <= BRIGHTEST)]
-    if not flat.size or flat.size < FLAT_SHARE * min((levels >= DARKEST).sum(), (levels <= BRIGHTEST).sum()):
-        return 0
-    peak = int(np.bincount(flat).argmax())
-    near = np.abs(flat - peak) <= SPREAD
-    return peak if near.mean() > 0.8 else 0
+    counts = np.bincount(corner[is_even], minlength=256)
+    greys: list[int] = []
+    n_others = 0
+    while counts.any() and len(greys) < MOST:
+        peak = int(counts.argmax())
+        grey = 0 if peak < DARKEST else 255 if peak > BRIGHTEST else peak
+        near = counts[max(0, min(peak, grey) - SPREAD) : max(peak, grey) + SPREAD + 1]
+        if greys and near.sum() < FLAT_SHARE * n_others:
+            break
+        greys.append(grey)
+        near[:] = 0
+        n_others = n_others or int(counts.sum())
+    return tuple(sorted(greys)) if counts.sum() <= (1 - EXPLAINED) * n_others else ()
 
 
 def _is_thin(cell: NDArray[np.bool_]) -> bool:
@@ -199,20 +210,20 @@ def settle_rule(masks: Sequence[MaskProbe], setting: Setting, voters: Sequence[M
     if setting != "auto":
         return MaskRule(cast(Kind, setting), QUARTER if setting == "nonzero" else MIDDLE)
     layered = [mask for mask in masks if mask.has_alpha]
-    if 2 * len(layered) > len(masks) and 2 * sum(map(_is_cut_out, layered)) > len(layered):
+    shown = [mask for mask in layered if mask.values[-1] != TRANSPARENT]
+    if 2 * len(layered) > len(masks) and 2 * sum(map(_is_cut_out, shown)) > len(shown):
         return MaskRule("alpha")
-    middles = [mask.middle for mask in masks if mask.middle]
-    middle = float(np.median(middles)) if middles else 0.0
-    votes = Counter(filter(None, map(_ground, voters)))
+    votes = Counter(vote for vote in map(_ground, voters) if vote is not None)
     lowest = min((int(mask.values[mask.values != TRANSPARENT].min(initial=2**31 - 1)) for mask in masks), default=0)
-    ground = max(votes, key=lambda vote: (votes[vote], vote == "0"), default=str(lowest))
-    if not masks or ground == "0":
-        return MaskRule("nonzero", round(middle / 2) if middle else MIDDLE)
-    if all(mask.is_discrete for mask in masks):
-        return MaskRule("nonzero", values=(int(ground),))
-    if ground == "bright" or int(ground) >= MIDDLE:
-        return MaskRule("zero", round((middle + 255) / 2) if middle else MIDDLE)
-    return MaskRule("nonzero", round(middle / 2) if middle else MIDDLE)
+    ground = max(votes, key=lambda vote: (votes[vote], vote == 0), default=lowest)
+    return MaskRule("nonzero", _distance(masks, ground), (ground,) if ground else ())
+
+
+def _distance(masks: Sequence[MaskProbe], ground: int) -> int:
+    """How far from the ground cell is at least: half as far as the nearest middle grey, if some masks have one."""
+    steps = [[abs(grey - ground) for grey in mask.greys if abs(grey - ground) > 2 * SPREAD] for mask in masks]
+    middle = [min(of_mask) for of_mask in steps if of_mask and min(of_mask) < BRIGHTEST]
+    return round(float(np.median(middle)) / 2) if middle else MIDDLE
 
 
 def _is_cut_out(mask: MaskProbe) -> bool:
@@ -221,15 +232,17 @@ def _is_cut_out(mask: MaskProbe) -> bool:
     return n_opaque == 1 or not mask.is_discrete or n_opaque > MANY
 
 
-def _ground(mask: MaskProbe) -> str:
-    """What a mask's border says is ground: `0`, another value, or `bright` shades; empty if it says nothing."""
+def _ground(mask: MaskProbe) -> int | None:
+    """The value or grey that a mask's border says is ground; none if it says nothing."""
     opaque = mask.values != TRANSPARENT
     values, border = mask.values[opaque], mask.border[opaque]
     if not border.sum() or 2 * border.sum() < mask.border.sum():
-        return ""
+        return None
     if mask.is_discrete:
-        return str(values[border.argmax()])
-    return "bright" if 2 * border[values >= MIDDLE].sum() > border.sum() else "0"
+        return int(values[border.argmax()])
+    greys = np.array(mask.greys or (0, 255))
+    nearest = np.abs(values[:, None] - greys).argmin(axis=1)
+    return int(greys[np.bincount(nearest, border).argmax()])
 
 
 def relation(mask: MaskProbe, rule: MaskRule, image: NDArray[np.uint8], orientation: int) -> float:

@@ -25,12 +25,14 @@ GREY = 12
 """How far red, green and blue of a grey may lie apart."""
 COLOURS = 256
 """A picture of more colours is no map of classes by colours."""
+COLOURED = 2**24
+"""What is added to the number of a colour (red, green and blue, a byte each), so that it is none of the greys'."""
 FLAT = 0.25
 """The least share of the values between the extremes that lies in even patches, where values are labels."""
 SPREAD = 0.4
 """Labels have a smaller share of what is not ground in the upper quarter of their range."""
 
-Kind = Literal["nonzero", "zero", "bright", "dark", "alpha", "value"]
+Kind = Literal["nonzero", "bright", "dark", "alpha", "value"]
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,10 @@ class MaskRule:
     """Which values of a mask are cell.
 
     Attributes:
-        kind: all but the ground (`nonzero`), the ground (`zero`), from half of the range (`bright`), below it (`dark`),
-            all that is opaque (`alpha`), or some values alone (`value`). What is transparent is never cell.
-        threshold: the least shade of 255 that is not ground, in masks of shades rather than of labels.
-        values: what is cell (`value`), or the one that is ground (`nonzero`, `zero`; else 0).
+        kind: all but the ground (`nonzero`), from half of the range (`bright`), below it (`dark`), all that is opaque
+            (`alpha`), or some values alone (`value`). What is transparent is never cell.
+        threshold: how far from the ground, of 255, cell is at least, in masks of shades rather than of labels.
+        values: what is cell (`value`), or the one that is ground (`nonzero`; else 0).
         orientation: of EXIF's, how the mask lies; 1 is upright.
     """
 
@@ -106,10 +108,8 @@ def kept(levels: NDArray[np.int32], rule: MaskRule, *, is_discrete: bool) -> NDA
     elif rule.kind in ("bright", "dark"):
         largest = levels.max(initial=0)
         cell = (levels >= (MIDDLE if largest <= 255 else largest / 2)) == (rule.kind == "bright")
-    elif is_discrete:
-        cell = (levels != (rule.values or (0,))[0]) == (rule.kind == "nonzero")
     else:
-        cell = (levels >= rule.threshold) == (rule.kind == "nonzero")
+        cell = np.abs(levels - (rule.values or (0,))[0]) >= (1 if is_discrete else rule.threshold)
     return np.asarray(cell & (levels != TRANSPARENT))
 
 
@@ -135,6 +135,8 @@ def decode_mask(content: bytes) -> RawMask:
     if is_opaque is not None and has_alpha:
         levels = np.where(is_opaque, levels, TRANSPARENT)
     is_discrete = decoded.depth.format not in LOSSY and _is_discrete(levels)
+    if not is_discrete and levels.max() > 255:
+        levels = np.where(levels == TRANSPARENT, levels, np.rint(levels / levels.max() * 255).astype(np.int32))
     return RawMask(levels, is_discrete, decoded.orientation, has_alpha)
 
 
@@ -152,13 +154,15 @@ def _levels_and_alpha(decoded: Decoded) -> tuple[NDArray[np.int32], NDArray[np.u
         return np.asarray(image.convert("L")).astype(np.int32), alpha
     colours = np.asarray(image.convert("RGB"))
     brightest = colours.max(axis=2)
-    is_grey = (brightest - colours.min(axis=2)).max() <= GREY
-    if decoded.depth.format in LOSSY or (is_grey and (image.mode != "P" or brightest.min() < brightest.max())):
-        return brightest.astype(np.int32), alpha
     if image.mode == "P":
-        return np.asarray(image).astype(np.int32), alpha
-    codes = colours.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
-    return (codes if len(np.unique(codes)) <= COLOURS else brightest.astype(np.int32)), alpha
+        table = np.reshape(image.getpalette() or [0, 0, 0], (-1, 3))
+        has_greys = np.ptp(table, axis=1).max() <= GREY and np.ptp(table) > GREY
+        return (brightest if has_greys else np.asarray(image)).astype(np.int32), alpha
+    is_grey = brightest - colours.min(axis=2) <= GREY
+    codes = colours.astype(np.int32) @ np.array([65536, 256, 1], np.int32) + COLOURED
+    levels = np.where(is_grey, brightest, codes)
+    is_map = decoded.depth.format not in LOSSY and len(np.unique(levels)) <= COLOURS
+    return (levels if is_map else brightest.astype(np.int32)), alpha
 
 
 def _deep_levels(decoded: Decoded) -> tuple[NDArray[np.int32], NDArray[np.uint8] | None]:
@@ -181,7 +185,7 @@ def _is_discrete(levels: NDArray[np.int32]) -> bool:
     """
     largest = levels.max()
     between = (levels > 0) & (levels < largest)
-    if not between.any() or not QUARTER <= largest <= 255:
+    if not between.any() or largest < QUARTER or largest >= COLOURED:
         return True
     corner = levels[:-1, :-1]
     is_even = (corner == levels[1:, :-1]) & (corner == levels[:-1, 1:]) & (corner == levels[1:, 1:])

@@ -22,16 +22,20 @@ STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_PAGES = 1000
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK = 0, 1, 2, 3, 5
 """Photometric interpretations."""
+PLAIN = (1, 2, 3, 4, 5, 7, 8, 32773, 32946)
+"""Compressions that any Pillow reads: none, fax, LZW, JPEG, deflate and PackBits."""
 COLOURS = {WHITE_IS_ZERO: "L", BLACK_IS_ZERO: "L", RGB: "RGB", PALETTE: "P", CMYK: "CMYK"}
 """The Pillow mode of each at eight bits, a letter for a channel."""
+BYTES = 256
+"""A palette's colours have 16 bits; those of some writers have eight."""
 SIGNED = 2
 """The sample format of signed integers."""
 PREMULTIPLIED, TRANSPARENCY = 1, 2
 """What an extra sample may be."""
 
 # fmt: off
-(BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLES_PER_PIXEL, PLANAR, SAMPLE_FORMAT, SMAX, ORIENTATION, PROFILE) = (
-    258, 262, 277, 284, 339, 341, 274, 34675)
+(BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC, DESCRIPTION, SAMPLES_PER_PIXEL, PLANAR, COLOR_MAP, SAMPLE_FORMAT, SMAX,
+ ORIENTATION, PROFILE) = (258, 259, 262, 270, 277, 284, 320, 339, 341, 274, 34675)
 # fmt: on
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds wrong is reported by us
@@ -72,9 +76,11 @@ def pillow_reads(image: Any) -> bool:  # noqa: ANN401  (Pillow's class for TIFF,
         image: opened, but not yet decoded.
     """
     tags = image.tag_v2
-    if image.n_frames > 1 or tags.get(ORIENTATION, 1) != 1:
+    if image.n_frames > 1 or tags.get(ORIENTATION, 1) != 1 or tags.get(COMPRESSION, 1) not in PLAIN:
         return False
     photometric = tags.get(PHOTOMETRIC)
+    if photometric == PALETTE and max(tags.get(COLOR_MAP, (BYTES,))) < BYTES:
+        return False
     return tags.get(SAMPLES_PER_PIXEL, 1) == 1 or (
         tags.get(PLANAR, 1) == 1
         and max(tags.get(BITS_PER_SAMPLE, (1,))) <= 8
@@ -99,7 +105,8 @@ def stored(image: Any) -> Samples | None:  # noqa: ANN401  (Pillow's class for T
     if image.mode != "F" and bits in (8, 16, 32):
         values = values.astype(f"{'i' if is_signed else 'u'}{bits // 8}", casting="unsafe")
     sample = values.dtype.name if bits in (8, 16, 32) else f"uint{bits}"
-    return Samples(values[..., None], "L", sample, _number(tags.get(SMAX)), tags.get(PHOTOMETRIC) == WHITE_IS_ZERO)
+    stated = _stated(tags.get(DESCRIPTION), tags.get(SMAX))
+    return Samples(values[..., None], "L", sample, stated, tags.get(PHOTOMETRIC) == WHITE_IS_ZERO)
 
 
 def read_tiff(content: bytes) -> Samples:
@@ -187,7 +194,8 @@ def _samples(pages: Sequence[TiffPage], parts: Sequence[NDArray[Any]]) -> Sample
     mode = COLOURS[page.photometric]
     n_channels, extra = values.shape[2], [int(kind) for kind in page.extrasamples]
     if mode == "P":
-        table = (np.asarray(page.colormap) >> 8).astype(np.uint8)  # of 16 bits for each of red, green and blue
+        table = np.asarray(page.colormap)
+        table = (table if table.max() < BYTES else table >> 8).astype(np.uint8)
         values, mode, sample = np.moveaxis(table[:, values[..., 0]], 0, -1), "RGB", "uint8"
     elif mode == "L" and n_channels == 3 and not any(extra):
         mode = "RGB"  # what else three channels that belong together would be, nobody writes
@@ -202,15 +210,17 @@ def _samples(pages: Sequence[TiffPage], parts: Sequence[NDArray[Any]]) -> Sample
         values,
         mode,
         sample,
-        _number(tags.valueof(SMAX)),
+        _stated(page.description, tags.valueof(SMAX)),
         page.photometric == WHITE_IS_ZERO,
         int(tags.valueof(ORIENTATION, 1)),
         bytes(tags.valueof(PROFILE, b"")),
     )
 
 
-def _number(tag: object) -> float | None:
-    """A tag's value, or the largest of its values; none if it has none."""
-    values = tag if isinstance(tag, Sequence) else (tag,)
+def _stated(description: object, largest: object) -> float | None:
+    """The largest value of the scale, by OME's header or SMaxSampleValue; none if neither says it."""
+    if bits := re.search(r'<Pixels\b[^>]*\bSignificantBits="(\d{1,2})"', str(description)):
+        return 2.0 ** int(bits[1]) - 1
+    values = largest if isinstance(largest, Sequence) else (largest,)
     numbers = [float(value) for value in values if isinstance(value, int | float)]
     return max(numbers, default=None)

@@ -23,14 +23,19 @@ from bench.images import write_course
 from bench.measure import Contender, Work, is_quick, median_ratio, race, show
 from leuko.models.base import WbcNet
 from leuko.models.build import load_classifier
+from leuko.models.foreign import PICTURES, fit_domain
 from leuko.models.store import save_model
+from leuko.morphology.packing import describe_pictures
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil")
 
 
-def make_model(path: Path, side: int) -> None:
-    """Write a model file of the base network with random weights, large ones in the end, so that answers differ."""
+def make_model(path: Path, side: int, images: list[Path]) -> None:
+    """Write a model file of the base network with random weights, large ones in the end, so that answers differ.
+
+    It knows what these images are like.
+    """
     torch.manual_seed(0)
     network = WbcNet(len(CLASSES)).eval()
     with torch.no_grad():
@@ -45,7 +50,8 @@ def make_model(path: Path, side: int) -> None:
         "seed": 0,
         "size": side,
     }
-    save_model(path, network, config)
+    statistics = describe_pictures(images, {}, "looking at images")
+    save_model(path, network, config, fit_domain(statistics, statistics[:0]).tensors(PICTURES))
 
 
 def predict(model: Path, images: list[Path], out: Path) -> Work:
@@ -88,7 +94,7 @@ def main() -> None:
         rows: list[list[str | float]] = []
         for side in (64, 128):
             model = folder / f"model{side}.safetensors"
-            make_model(model, side)
+            make_model(model, side, images)
             tables = [folder / f"{who}{side}.csv" for who in ("ours", "plain")]
             contenders = {
                 who: Contender(prepare, (model, images, table))

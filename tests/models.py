@@ -72,8 +72,10 @@ def write_model(folder: Path, kind: str, name: str = "", own: Sequence[Image.Ima
     model, config = draw_classifier(kind)
     path = folder / f"{name or kind}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    statistics = np.array([picture_statistics(resize(image, SIDE)) for image in own])
-    half = len(own) // 2
-    domain = fit_domain(statistics[:half], statistics[half:]).tensors(PICTURES) if own else None
+    domain = None
+    if own:
+        statistics = picture_statistics(np.array([resize(image, SIDE) for image in own]))
+        half = len(own) // 2
+        domain = fit_domain(statistics[:half], statistics[half:]).tensors(PICTURES)
     save_model(path, model, config, domain)
     return path

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from leuko import load_model
@@ -55,6 +56,26 @@ def test_an_image_is_the_same_from_a_path_pillow_or_an_array_alone_or_among_many
     for one in (cells[0], str(cells[0]), opened[0], arrays[0]):
         np.testing.assert_allclose(model.predict(one).probabilities, expected[:1], atol=1e-6)
     assert model.predict([]).probabilities.shape == (0, 5)
+
+
+def test_batch_norms_are_folded_and_threads_left_as_they_were(tmp_path):
+    network, config = draw_classifier("wbc")
+    norms = [layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        for values in (norm.running_mean, norm.weight, norm.bias):
+            torch.nn.init.normal_(values)
+        torch.nn.init.uniform_(norm.running_var, 0.5, 2)
+    save_model(tmp_path / "wbc.safetensors", network, config)
+    n_threads = torch.get_num_threads()
+    model = load_model(tmp_path / "wbc.safetensors")
+    found = model.predict([cell(seed)[0] for seed in range(20)]).probabilities
+    assert torch.get_num_threads() == n_threads
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in model.network.modules())
+    prepared = [model.preparation(cell(seed)[0]) for seed in range(20)]
+    with torch.no_grad():
+        logits = network.classify(*model.tensors(prepared)) / config["temperature"]
+    np.testing.assert_allclose(found, logits.double().softmax(1), atol=1e-6)
+    assert np.ptp(found, axis=0).max() > 1e-3
 
 
 @pytest.mark.parametrize("kind", ["wbc", "transfer"])

@@ -13,7 +13,7 @@ from PIL import Image
 from leuko import load_model
 from leuko.cli import _run_command as run_command
 from leuko.core.errors import LeukoError
-from leuko.data.statistics import N_STATISTICS, picture_statistics
+from leuko.data.statistics import N_STATISTICS, PERCENTILES, picture_statistics
 from leuko.models.store import save_left_out
 from leuko.prediction.finding import find_images
 from leuko.prediction.labels import read_labels
@@ -184,9 +184,24 @@ def test_a_list_on_standard_input_may_hold_any_name_and_the_table_can_be_printed
 
 
 def test_statistics_are_those_of_the_picture():
-    pixels = np.asarray(noise(0, 64, 64))
+    pixels = np.array([cell(3, side=64)[0], noise(0, 64, 64), np.zeros((64, 64, 3))], np.uint8)
     found = picture_statistics(pixels)
-    assert (found.shape, found.dtype) == ((N_STATISTICS,), np.float32)
-    np.testing.assert_allclose(picture_statistics(pixels[:, ::-1]), found, atol=1e-4)  # a mirror changes nothing
-    assert np.abs(picture_statistics(255 - pixels) - found).max() > 0.01
-    assert np.isfinite(picture_statistics(np.zeros((64, 64, 3), np.uint8))).all()
+    assert (found.shape, found.dtype) == ((3, N_STATISTICS), np.float32)
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(np.concatenate([picture_statistics(one[None]) for one in pixels]), found)
+    np.testing.assert_allclose(picture_statistics(pixels[:, :, ::-1]), found, atol=1e-4)  # a mirror changes nothing
+    assert (np.abs(picture_statistics(255 - pixels) - found).max(axis=1) > 0.01).all()
+    density = np.log(pixels / 255 + 0.02)
+    border = np.ones((64, 64), bool)
+    border[6:-6, 6:-6] = False
+    expected = [
+        np.percentile(density, PERCENTILES, axis=(1, 2)).swapaxes(0, 1).reshape(3, -1),
+        density[:, border].mean(axis=1),
+        density[:, border].std(axis=1),
+        density[:, 20:-20, 20:-20].mean(axis=(1, 2)),
+    ]
+    np.testing.assert_allclose(found[:, :24], np.concatenate(expected, axis=1), atol=1e-5)
+    fine, coarse = (density[..., 1].reshape(3, 64 // n, n, 64 // n, n).mean(axis=(2, 4)) for n in (1, 2))
+    contrast = np.abs(fine - coarse.repeat(2, 1).repeat(2, 2)).mean(axis=(1, 2))
+    np.testing.assert_allclose(found[:, 24], np.log(contrast + 1e-3), atol=1e-5)
+    np.testing.assert_allclose(found[1, 32], np.corrcoef(*density[1, ..., :2].reshape(-1, 2).T)[0, 1], atol=0.01)

@@ -103,7 +103,7 @@ class Desk:
         return {
             "predicted": self.model.classes[int(probabilities.argmax())],
             "margin": float(margins(probabilities)[0]),
-            "unlike": self.model.is_unlike(prepared),
+            "unlike": self.model.are_unlike([prepared])[0],
             "probabilities": dict(zip(self.model.classes, probabilities[0].tolist(), strict=True)),
             "picture": _as_uri(image),
         }

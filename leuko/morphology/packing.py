@@ -81,7 +81,7 @@ def describe_pictures(files: Sequence[Path], depths: Scales, title: str) -> Floa
     Returns:
         Shape (image, N_STATISTICS).
     """
-    found = map_images(lambda file: picture_statistics(resize(read_rgb(file, depths), SIDE)), files, title)
+    found = map_images(lambda file: picture_statistics(resize(read_rgb(file, depths), SIDE)[None])[0], files, title)
     return np.array(found, np.float32).reshape(-1, N_STATISTICS)
 
 

@@ -18,19 +18,22 @@ from leuko.core.errors import LeukoError
 from leuko.core.memory import keep_freed_memory
 from leuko.core.parallel import imap_bounded
 from leuko.data.images import UnreadableImageError
-from leuko.data.statistics import N_STATISTICS
+from leuko.data.statistics import N_STATISTICS, picture_statistics
 from leuko.evaluation.calibration import apply_temperature
 from leuko.models.build import load_classifier
 from leuko.models.classifier import Classifier
 from leuko.models.foreign import PICTURES, Domain, load_domain
 from leuko.models.store import check_config, left_out
-from leuko.prediction.preparing import STATISTICS, Array, ImageLike, Preparation
+from leuko.prediction.folding import fold_norms
+from leuko.prediction.preparing import PICTURE, Array, ImageLike, Preparation
 from leuko.training.device import to_device
 
-BATCH = 32
-"""Images classified at a time."""
-IN_FLIGHT = 3 * BATCH
-"""Images that are prepared or wait at a time: memory is bounded however many there are."""
+BATCH = 8
+"""Images classified at a time by a processor's core; more do not fit its cache, and the same work takes longer."""
+LARGE_BATCH = 32
+"""Images classified at a time by a graphics processor, or by all cores together."""
+IN_FLIGHT = 96
+"""Images that are worked on or wait at a time: memory is bounded however many there are."""
 WORTH_PROCESSES = 100
 """Fewer images are measured by threads, as processes take as long to start."""
 
@@ -93,7 +96,7 @@ class Model:
     """A trained classifier with all that it takes to feed it.
 
     Args:
-        network: in evaluation mode on the CPU.
+        network: in evaluation mode on the CPU; changed in place to compute fast.
         config: of its model file.
         domain: of the pictures that it learned from; none if that is not known.
         device: where to compute.
@@ -117,6 +120,8 @@ class Model:
         self.preparation = Preparation.of(network.inputs, config)
         self.device = torch.device(device)
         self.network = network
+        if self.device.type == "cpu":
+            fold_norms(network)
         to_device(network, self.device)
 
     @property
@@ -162,27 +167,51 @@ class Model:
         """
         keep_freed_memory()
         processes = processes and self.preparation.nuclei is not None and len(images) >= WORTH_PROCESSES
-        prepare = partial(_attempt, self.preparation)
-        batch: list[Prepared | str] = []
-        for place, prepared in enumerate(imap_bounded(prepare, images, IN_FLIGHT, processes=processes), start=1):
-            batch.append(prepared)
-            if len(batch) == BATCH or place == len(images):
-                yield from self._outcomes_of(batch)
-                batch = []
+        side_by_side = self.device.type == "cpu" and not processes
+        size = BATCH if side_by_side else LARGE_BATCH
+        batches = (images[start : start + size] for start in range(0, len(images), size))
+        if side_by_side:
+            yield from self._outcomes_side_by_side(batches)
+            return
+        prepare = partial(_prepare, self.preparation)
+        for batch in imap_bounded(prepare, batches, IN_FLIGHT // size, processes=processes):
+            yield from self._outcomes_of(batch)
+
+    def _outcomes_side_by_side(self, batches: Iterable[Sequence[ImageLike]]) -> Iterator[Outcome]:
+        """Read and classify each batch on one core, and as many at a time as there are cores.
+
+        No core waits for another then, as they do several times in every layer that they compute together.
+        """
+        n_threads = torch.get_num_threads()
+
+        def work(batch: Sequence[ImageLike]) -> list[Outcome]:
+            torch.set_num_threads(1)  # of this thread, and of those that are started from now on
+            return list(self._outcomes_of(_prepare(self.preparation, batch)))
+
+        try:
+            for outcomes in imap_bounded(work, batches, IN_FLIGHT // BATCH, processes=False):
+                yield from outcomes
+        finally:
+            torch.set_num_threads(n_threads)
 
     def _outcomes_of(self, batch: Sequence[Prepared | str]) -> Iterator[Outcome]:
         """Classify a batch, in which text stands for an image that cannot be read."""
         readable = [prepared for prepared in batch if not isinstance(prepared, str)]
-        rows: Iterator[NDArray[np.float64]] = iter(self.classify(readable) if readable else ())
+        rows = zip(self.classify(readable), self.are_unlike(readable), strict=True) if readable else iter(())
         for prepared in batch:
             if isinstance(prepared, str):
                 yield Outcome(None, prepared, np.empty(0), None)
             else:
-                yield Outcome(prepared, "", next(rows), self.is_unlike(prepared))
+                yield Outcome(prepared, "", *next(rows))
 
-    def is_unlike(self, prepared: Prepared) -> bool | None:
-        """Whether an image is unlike the training images; none if the model file cannot tell."""
-        return bool(self.domain.beyond(prepared[STATISTICS][None])[0]) if self.domain else None
+    def are_unlike(self, prepared: Sequence[Prepared]) -> list[bool | None]:
+        """Which images, at least one, are unlike the training images; none for each if the model file cannot tell."""
+        if not self.domain:
+            return [None] * len(prepared)
+        unlike: list[bool | None] = self.domain.beyond(
+            picture_statistics(np.stack([one[PICTURE] for one in prepared]))
+        ).tolist()
+        return unlike
 
     @torch.no_grad()
     def classify(self, prepared: Sequence[Prepared]) -> NDArray[np.float64]:
@@ -212,6 +241,11 @@ def _is_one(images: ImageLike | Iterable[ImageLike]) -> bool:
     if isinstance(images, np.ndarray):
         return images.ndim < 4
     return isinstance(images, str | PathLike | bytes | Image.Image)
+
+
+def _prepare(preparation: Preparation, images: Sequence[ImageLike]) -> list[Prepared | str]:
+    """Prepare images; for those that cannot be read, say why."""
+    return [_attempt(preparation, image) for image in images]
 
 
 def _attempt(preparation: Preparation, image: ImageLike) -> Prepared | str:

@@ -18,7 +18,7 @@ from leuko.core.errors import LeukoError
 from leuko.data.images import UnreadableImageError, as_rgb, decode_rgb, read_rgb, resize
 from leuko.data.scale import Scale as Depth
 from leuko.data.scale import from_json
-from leuko.data.statistics import SIDE, picture_statistics
+from leuko.data.statistics import SIDE
 from leuko.morphology.cropping import Scale, crop, locate
 from leuko.morphology.measuring import measure_image
 
@@ -30,8 +30,8 @@ their scale is that of the training images."""
 
 SIDE_OF = {"wbc": "size", "prcc": "prcc_size", "cam16": "cam16_size", "cell": "side"}
 """By the input of a classifier, the key of its side in the configuration of the model file."""
-STATISTICS = "statistics"
-"""The name of a picture's statistics beside the inputs of a classifier."""
+PICTURE = "picture"
+"""The name of a small copy beside the inputs of a classifier; it tells whether a picture is like those of training."""
 MAX_SIDE = 4096
 """A file may not ask for more memory than an image of this side needs."""
 
@@ -96,12 +96,12 @@ class Preparation:
 
         Returns:
             By the name of the input: images of shape (side, side, 3), 0 to 255, and descriptors of shape (descriptor,);
-            as STATISTICS the picture's, shape (N_STATISTICS,).
+            as PICTURE a copy of shape (SIDE, SIDE, 3), as `leuko.data.statistics.picture_statistics` takes it.
         """
         whole = {name: self.sides[name] for name in self.inputs if name not in ("cell", "descriptors")}
         copies = {side: resize(image, side) for side in {SIDE, *whole.values()}}
         arrays: dict[str, Array] = {name: copies[side] for name, side in whole.items()}
-        arrays[STATISTICS] = picture_statistics(copies[SIDE])
+        arrays[PICTURE] = copies[SIDE]
         if self.nuclei:
             pixels = np.asarray(image)
             if "descriptors" in self.inputs:

@@ -14,10 +14,10 @@ from leuko.core.classes import SETS
 from leuko.data import groups
 from leuko.data.duplicates import FINDINGS, RANK, in_words
 from leuko.data.images import read_rgb
-from leuko.data.manifest import Survey
 from leuko.data.mask_reading import MaskRule, read_mask
 from leuko.data.scale import from_column
 from leuko.data.summary import describe_gaps, verdict
+from leuko.data.survey import Survey
 from leuko.data.tree import Problems, printable
 from leuko.report.blocks import Block, Card, Cell, Gallery, Listing, Report, Row, Section, Table
 from leuko.report.encoding import picture

@@ -35,7 +35,6 @@ STYLE: dict[Any, Any] = {
     "axes.titlelocation": "left",
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
-    "figure.constrained_layout.use": True,
     "font.size": 8,
     "grid.color": "#e8e8e8",
     "grid.linewidth": 0.6,
@@ -63,21 +62,16 @@ def _styled() -> Iterator[None]:
         yield
 
 
-def draw(panels: Sequence[Panel], kind: str, dpi: int = 300) -> bytes:
+def draw(panels: Sequence[Panel], *kinds: str) -> list[bytes]:
     """Draw panels side by side, three in a row.
 
     Args:
         panels: each gets as much room as the largest.
-        kind: `svg` or `png`.
-        dpi: of a PNG, in dots per inch.
+        kinds: of the files, `svg` or `png` (with 300 dpi).
 
     Returns:
-        The file's content, which depends on what is drawn alone.
+        Each file's content, which depends on what is drawn alone.
     """
-    metadata: dict[str, Any] = {
-        "svg": dict.fromkeys(("Creator", "Date", "Format", "Type")),
-        "png": {"Software": None},
-    }[kind]
     with _styled():
         n_columns = min(len(panels), MOST_COLUMNS)
         n_rows = math.ceil(len(panels) / n_columns)
@@ -89,8 +83,18 @@ def draw(panels: Sequence[Panel], kind: str, dpi: int = 300) -> bytes:
                 panel.draw(axis)
             else:
                 axis.set_axis_off()
-        content = io.BytesIO()
-        canvas.savefig(content, format=kind, dpi=dpi, facecolor="white", metadata=metadata)
+        canvas.tight_layout()  # once; a constrained layout measures all texts again for every file, in twice the time
+        return [_file(canvas, kind) for kind in kinds]
+
+
+def _file(canvas: Canvas, kind: str) -> bytes:
+    """A drawing as a file, without a date or the name of the program."""
+    metadata: dict[str, Any] = {
+        "svg": dict.fromkeys(("Creator", "Date", "Format", "Type")),
+        "png": {"Software": None},
+    }[kind]
+    content = io.BytesIO()
+    canvas.savefig(content, format=kind, dpi=300, facecolor="white", metadata=metadata)
     return content.getvalue()
 
 
@@ -119,11 +123,11 @@ class Gain(NamedTuple):
 
 
 def gains_figure(caption: str, gains: Mapping[str, Mapping[str, Gain]]) -> Figure:
-    """Gains and their intervals, a panel for every comparison.
+    """A forest plot: gains and their intervals below one another, so that all comparisons are seen at once.
 
     Args:
         caption: of the figure.
-        gains: by comparison and line, in percentage points.
+        gains: by panel and comparison, in percentage points.
     """
     reach = 1.1 * max(1.0, *(abs(end) for lines in gains.values() for gain in lines.values() for end in gain[:3]))
 
@@ -148,7 +152,8 @@ def gains_figure(caption: str, gains: Mapping[str, Mapping[str, Gain]]) -> Figur
         found = "; ".join(
             f"{name} {gain:+.1f} ({low:.1f} to {high:.1f})" for name, (gain, low, high, _) in lines.items()
         )
-        return Panel(f"{title}, gains with 95 % intervals in points: {found}", paint, height=0.9 + 0.38 * len(lines))
+        height = 0.9 + 0.34 * len(lines)
+        return Panel(f"{title}, gains with 95 % intervals in points: {found}", paint, width=4.4, height=height)
 
     return Figure("gains", caption, [panel(title, lines) for title, lines in gains.items()])
 

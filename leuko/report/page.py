@@ -24,8 +24,9 @@ def write_report(report: Report, out: Path) -> None:
     write_bytes(out / "report.html", render(report).encode())
     write_table(out / "tables.csv", tidy(report.tables))
     for figure in report.figures:
-        for kind in ("svg", "png"):
-            write_bytes(out / f"figures/{figure.name}.{kind}", draw(figure.panels, kind))
+        kinds = ("svg", "png")
+        for kind, content in zip(kinds, draw(figure.panels, *kinds), strict=True):
+            write_bytes(out / f"figures/{figure.name}.{kind}", content)
 
 
 def render(report: Report) -> str:
@@ -47,5 +48,5 @@ def tidy(tables: list[Table]) -> pd.DataFrame:
 
 def _svg(panel: Panel) -> str:
     """A panel's drawing as the end of a data URI; escaped, since as base64 Git could not compress it."""
-    drawing = draw([panel], "svg").decode()
+    drawing = draw([panel], "svg")[0].decode()
     return quote(re.sub(r"\s+", " ", drawing[drawing.index("<svg") :]), safe=" /:;=,()")

@@ -183,8 +183,8 @@ def _gain_blocks(compared: Sequence[GainOf], by_key: Mapping[str, Arm], comparis
     figure = gains_figure(
         "Gains on the same test images with 95 % intervals. Hollow: not significant after correction.",
         {
-            gain_title(gain, by_key): {label: gain_of(comparisons[gain.name], key) for key, label in HEADLINE.items()}
-            for gain in compared
+            label: {gain_title(gain, by_key): gain_of(comparisons[gain.name], key) for gain in compared}
+            for key, label in HEADLINE.items()
         },
     )
     answers = Terms({gain.question: in_words(gain, by_key, comparisons[gain.name]) for gain in compared})

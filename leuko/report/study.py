@@ -243,10 +243,10 @@ def _gains_figure(splits: Mapping[str, Any], compared: Sequence[GainOf], by_key:
         "Gains of balanced accuracy with 95 % intervals over seeds and images, by the share of the labels. Hollow: not "
         "significant after correction.",
         {
-            gain_title(gain, by_key): {
-                f"{split} %": gain_of(part["gains"][gain.name], "balanced_accuracy") for split, part in splits.items()
+            f"{split} % of the labels": {
+                gain_title(gain, by_key): gain_of(part["gains"][gain.name], "balanced_accuracy") for gain in compared
             }
-            for gain in compared
+            for split, part in splits.items()
         },
     )
 

@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -67,18 +68,18 @@ def imap_in_processes(
     Yields:
         The results in the order of the items. The first error ends the work and is raised.
     """
-    processes = min(n_cores(), len(items) // ITEMS_PER_PROCESS)
-    if processes <= 1:
-        yield from tqdm(map(function, items), title, len(items), unit=unit, leave=True, disable=None)
-        return
-    # New ("spawned") processes, as forking is unsafe where the caller has threads.
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        try:
-            results = pool.map(function, items, chunksize=ITEMS_PER_PROCESS // 4)
-            yield from tqdm(results, title, len(items), unit=unit, leave=True, disable=None)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    results: Iterator[Result]
+    if min(n_cores(), len(items) // ITEMS_PER_PROCESS) <= 1:
+        results = map(function, items)
+    else:
+        results = _processes().map(function, items, chunksize=ITEMS_PER_PROCESS // 4)
+    yield from tqdm(results, title, len(items), unit=unit, leave=True, disable=None)
+
+
+@cache
+def _processes() -> Executor:
+    """The processes, which start once: they take longer for that than for many an image."""
+    return ProcessPoolExecutor(n_cores(), get_context("spawn"))  # not forked, which is unsafe beside threads
 
 
 def imap_bounded(

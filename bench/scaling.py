@@ -13,7 +13,7 @@ import torch
 from bench.images import write_course
 from bench.measure import is_quick, show
 from bench.ours import Trainer, cpu, published
-from leuko.data.manifest import survey_data
+from leuko.data.survey import survey_data
 from leuko.models.base import WbcNet
 from leuko.packs.augmentation import Pose
 from leuko.packs.writing import write_pack

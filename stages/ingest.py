@@ -9,8 +9,9 @@ from leuko.core.params.ingest import Ingest
 from leuko.core.params.labels import Classes
 from leuko.core.params.reading import load_params
 from leuko.core.params.report import Report
-from leuko.data.manifest import survey_data, without_subsets
+from leuko.data.manifest import without_subsets
 from leuko.data.summary import describe_duplicates, describe_gaps, describe_groups, describe_notes
+from leuko.data.survey import survey_data
 from leuko.report.data_page import data_report
 from leuko.report.rendering import fill
 

@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from leuko.core.classes import SUBSETS, TISSUE_CLASSES
-from leuko.data.manifest import survey_data
+from leuko.data.survey import survey_data
 
 WBC = ("Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil")
 CAM16 = TISSUE_CLASSES

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from leuko.data.manifest import survey_data
+from leuko.data.survey import survey_data
 from leuko.importers import command
 
 FIVE = ("Basophil", "Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil")

@@ -9,9 +9,9 @@ from PIL import Image, ImageFilter
 from leuko.data import clues, picture_checks
 from leuko.data.images import UnreadableImageError, probe_image
 from leuko.data.leftovers import is_leftover, stands_for
-from leuko.data.manifest import Survey, survey_data
 from leuko.data.scale import from_column
 from leuko.data.summary import verdict
+from leuko.data.survey import Survey, survey_data
 from tests import pictures
 from tests.conftest import tiny_settings
 from tests.course import WBC, draw_course, noise, save

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from leuko.commands import check
-from leuko.data.manifest import survey_data
+from leuko.data.survey import survey_data
 from leuko.report.data_page import data_report, overlay
 from leuko.report.rendering import fill
 from tests import pictures

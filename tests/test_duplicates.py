@@ -15,7 +15,8 @@ from leuko.core.errors import LeukoError
 from leuko.data import duplicates
 from leuko.data.duplicates import NEAR, as_pixels, candidates, fingerprints, in_words, same_pictures, standardise
 from leuko.data.images import Pixels, describe_image, read_rgb
-from leuko.data.manifest import read_manifest, survey_data
+from leuko.data.manifest import read_manifest
+from leuko.data.survey import survey_data
 from leuko.packs.reading import read_rows
 from tests.conftest import run_stage, tiny_settings, write_settings
 from tests.course import CAM16, WBC, content, draw_course, noise, plan_course, save, write_course

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image, ImageFilter
 
 from leuko.data.images import read_rgb
-from leuko.data.manifest import Survey, survey_data
 from leuko.data.mask_checks import COPIES, EMPTY, LINES, SWAPPED, UNRELATED
 from leuko.data.mask_reading import MaskRule, read_mask
 from leuko.data.masks import plan_masks, write_masked
+from leuko.data.survey import Survey, survey_data
 from tests import pictures
 from tests.conftest import tiny_settings
 from tests.course import WBC, draw_course, save

@@ -28,8 +28,8 @@ from PIL import Image, PngImagePlugin
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
 from leuko.data.images import UnreadableImageError, probe_image, read_rgb
-from leuko.data.manifest import survey_data
 from leuko.data.mask_meaning import probe_mask
+from leuko.data.survey import survey_data
 from leuko.demo import draw_demo
 
 SECONDS = 10

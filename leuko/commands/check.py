@@ -29,8 +29,8 @@ def run(options: argparse.Namespace) -> None:
     """
     from leuko.core.params.everything import Params
     from leuko.core.params.reading import load_params
-    from leuko.data.manifest import survey_data
     from leuko.data.summary import describe_duplicates, describe_gaps, describe_groups, describe_notes, summary, verdict
+    from leuko.data.survey import survey_data
     from leuko.importers.recognition import in_another_layout
 
     params = load_params(Params, options.params)

@@ -25,7 +25,7 @@ def survey_laboratory(
         classes: of the blood cells, in the order of their labels.
         synonyms: further names of class folders, each with the class that it stands for.
         min_side: smaller images, in pixels, are refused.
-        max_value: as `leuko.data.manifest.survey_data` takes it; the laboratory is a set of its own.
+        max_value: as `leuko.data.survey.survey_data` takes it; the laboratory is a set of its own.
 
     Returns:
         Rows of a manifest, all of them of the test, with paths relative to the folder.

@@ -10,7 +10,7 @@ import pandas as pd
 from leuko.core.classes import SETS
 from leuko.data import groups
 from leuko.data.duplicates import FINDINGS, RANK, in_words
-from leuko.data.manifest import Survey
+from leuko.data.survey import Survey
 from leuko.data.tree import printable
 
 TISSUE = {"cam16": "labelled tissue (CAM16)", "prcc": "unlabelled tissue (pRCC)"}

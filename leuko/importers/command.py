@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from leuko.data.manifest import Survey, survey_data
 from leuko.data.summary import describe_duplicates
+from leuko.data.survey import Survey, survey_data
 from leuko.importers.kinds import KINDS
 from leuko.importers.labels import FIVE_TYPES
 from leuko.importers.planning import MIN_SIDE, Plan, make_plan

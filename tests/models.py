@@ -1,5 +1,6 @@
-"""Tiny model files of every kind of classifier, with weights that are fitted to nothing."""
+"""Tiny models of every kind of classifier, with weights that are fitted to nothing; what tests do with any model."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from leuko.core.params.transfer import Probe
 from leuko.data.images import resize
@@ -79,3 +81,26 @@ def write_model(folder: Path, kind: str, name: str = "", own: Sequence[Image.Ima
         domain = fit_domain(statistics[:half], statistics[half:]).tensors(PICTURES)
     save_model(path, model, config, domain)
     return path
+
+
+def stirred(model: nn.Module, seed: int = 0) -> nn.Module:
+    """The model with all parameters and buffers changed, batch norm's statistics too, as training would."""
+    torch.manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.2, 0.2)
+            module.num_batches_tracked += 7
+    return model
+
+
+def state(module: nn.Module) -> dict[str, torch.Tensor]:
+    return copy.deepcopy(module.state_dict())
+
+
+def assert_same(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> None:
+    assert before.keys() == after.keys()
+    for name, tensor in before.items():
+        assert torch.equal(tensor, after[name]), name

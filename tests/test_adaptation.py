@@ -53,14 +53,14 @@ def test_what_shifts_and_stretches_features_is_undone_without_labels(at_home):
     cells, labels = draw(400, 1, abroad=True)
     assert accuracy(at_home, *draw(400, 1, abroad=False)) > 0.95
     assert accuracy(at_home, cells, labels) < 0.6
-    assert accuracy(align(at_home, cells, 0.01), cells, labels) > 0.9
+    assert accuracy(align(at_home, cells, SETTINGS), cells, labels) > 0.9
 
 
 def test_few_labels_find_whether_to_measure_anew(at_home):
     for abroad in (True, False):
         labelled, labels = draw(20, 2, abroad=abroad)
         others, _ = draw(200, 3, abroad=abroad)
-        adapted = adapt(at_home, labelled, labels, others, 0.01)
+        adapted = adapt(at_home, labelled, labels, others, SETTINGS)
         assert accuracy(adapted.classifier, *draw(400, 4, abroad=abroad)) > 0.9
         assert adapted.accuracy[adapted.aligned] > 0.8
         if abroad:
@@ -72,7 +72,7 @@ def test_labels_teach_what_no_alignment_can(at_home):
     """Abroad two classes have changed places."""
     swap = np.array([1, 0, 2, 3])
     labelled, labels = draw(80, 5, abroad=False)
-    adapted = adapt(at_home, labelled, swap[labels], labelled[:0], 0.01)
+    adapted = adapt(at_home, labelled, swap[labels], labelled[:0], SETTINGS)
     cells, truth = draw(400, 6, abroad=False)
     assert accuracy(adapted.classifier, cells, swap[truth]) > accuracy(at_home, cells, swap[truth]) + 0.1
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from leuko.morphology.cropping import FIELD, LEAST_NUCLEI, Located, Scale, crop, locate
-from leuko.morphology.descriptors import DESCRIPTORS, MEASURED_SIDE, TOLERANCE, TYPICAL_NUCLEUS
+from leuko.morphology.descriptors import DESCRIPTORS, DIFFERENCES, MEASURED_SIDE, TOLERANCE, TYPICAL_NUCLEUS
 from leuko.morphology.measuring import measure, measure_image
+from leuko.morphology.restaining import restain
 from leuko.morphology.segmentation import DARK, segment
 from tools.descriptors import PAGE, page
 
@@ -232,3 +235,26 @@ def test_where_no_nucleus_is_found_crops_are_whole_images():
 
 def test_the_page_of_descriptors_is_of_this_code():
     assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_a_restained_cell_has_the_descriptors_that_its_density_would_give():
+    found = segment(lobed(3))
+    rng = np.random.default_rng(0)
+    found = replace(found, density=found.density + rng.uniform(0, 0.1, found.density.shape).astype(np.float32))
+    restained = restain(measure(found)[None], 0.3, np.random.default_rng(1))[0]
+    factors = np.exp(0.3 * np.random.default_rng(1).normal(size=3))
+    expected = measure(replace(found, density=found.density * factors[:, None, None].astype(np.float32)))
+    differences = {f"{one}_minus_{other}_std" for one, other in DIFFERENCES}
+    exact = [
+        column
+        for column, name in enumerate(NAMES)
+        # What of several channels is told roughly, and what rounds densities.
+        if not ("hue" in name or "pattern" in name or "threshold" in name or name.partition("_")[2] in differences)
+    ]
+    np.testing.assert_allclose(restained[exact], expected[exact], rtol=1e-4, atol=1e-4)
+    assert not np.allclose(restained[exact], measure(found)[exact], rtol=0.1)
+
+
+def test_a_cell_that_was_not_found_stays_without_descriptors():
+    nothing = np.zeros((2, len(DESCRIPTORS)), np.float32)
+    assert not restain(nothing, 0.3, np.random.default_rng(0)).any()

@@ -13,6 +13,7 @@ from leuko.models.build import load_model
 from leuko.models.encoders import build_encoder
 from leuko.models.feature_classifier import encode
 from leuko.models.store import save_model
+from leuko.morphology.descriptors import DESCRIPTORS
 
 SETTINGS = Probe(regularization=0.01, gamma=0.1, few_labels="propagate", propagate_upto=1, dimensions=4, neighbours=5)
 
@@ -72,6 +73,26 @@ def test_one_label_for_each_class_is_enough_where_its_neighbours_are_of_its_clas
     others, their_labels = blobs(spread=0.9, seed=1)
     assert accuracy(spread, their_labels, others) > accuracy(alone, their_labels, others)
     assert accuracy(spread, their_labels, others) > 0.98
+
+
+def test_copies_in_other_stains_keep_a_classifier_from_going_by_the_stain():
+    """A class is told by size and, at home, by density too."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    cells = rng.normal(1, 0.1, (200, len(DESCRIPTORS))).astype(np.float32)
+    density = np.array([descriptor.unit == "density" for descriptor in DESCRIPTORS])
+    cells[:, density] += 0.2 * labels[:, None]
+    cells[:, ~density] += 0.1 * labels[:, None]
+    train, test = np.arange(100), np.arange(100, 200)
+    found = {}
+    for jitter in (0.0, 0.3):
+        settings = SETTINGS.model_copy(update={"stain_jitter": jitter})
+        classifier = fit_probe([cells[train]], train, labels[train], 2, settings)
+        assert accuracy(classifier, labels[test], cells[test]) == 1
+        paler = np.where(density, 0.7 * cells[test], cells[test]).astype(np.float32)
+        found[jitter] = accuracy(classifier, labels[test], paler)
+    assert found[0.3] > 0.9
+    assert found[0.0] < 0.8
 
 
 def test_labels_cross_from_one_slide_to_another():

@@ -124,7 +124,7 @@ def row(home: Laboratory, away: Laboratory, here: list[Values], there: list[Valu
     shown = [
         told([score(classifier, own[test], home.labels[test])]),
         told([score(classifier, cells[is_counted], away.labels[is_counted])]),
-        told([score(align(classifier, cells, settings.regularization), cells[is_counted], away.labels[is_counted])]),
+        told([score(align(classifier, cells, settings), cells[is_counted], away.labels[is_counted])]),
     ]
     for shots in SHOTS:
         scores = []
@@ -134,7 +134,7 @@ def row(home: Laboratory, away: Laboratory, here: list[Values], there: list[Valu
                 [rng.choice(np.flatnonzero(away.labels == label), shots, replace=False) for label in counted]
             )
             rest = np.setdiff1d(np.flatnonzero(is_counted), drawn)
-            adapted = adapt(classifier, cells[drawn], away.labels[drawn], cells[rest], settings.regularization)
+            adapted = adapt(classifier, cells[drawn], away.labels[drawn], cells[rest], settings)
             scores.append(score(adapted.classifier, cells[rest], away.labels[rest]))
         shown.append(told(scores))
     return shown

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from leuko.core.params.transfer import Probe
 from leuko.evaluation.calibration import fit_temperature
 from leuko.evaluation.probe import fit_kernel_ridge
 from leuko.evaluation.scores import log_losses
@@ -49,22 +50,23 @@ class Adapted:
     accuracy: dict[bool, float]
 
 
-def align(classifier: FeatureClassifier, cells: NDArray[np.float32], regularization: float) -> FeatureClassifier:
+def align(classifier: FeatureClassifier, cells: NDArray[np.float32], settings: Probe) -> FeatureClassifier:
     """Bring a classifier to another laboratory without labels.
 
     Args:
         classifier: of the own laboratory.
         cells: features of the other's cells, shape (cell, feature); dozens of them, of all classes.
-        regularization: of kernel ridge regression, as the classifier was fitted.
+        settings: with which the classifier was fitted.
 
     Returns:
         A classifier for the other laboratory, in evaluation mode.
     """
-    targets = _answers(classifier)
+    old = _cells(classifier, settings)
+    targets = _answers(classifier, old)
     median, spread = _robust(cells.astype(np.float64))
-    points = _measured_anew(classifier)
+    points = _measured_anew(classifier, old)
     weights = fit_kernel_ridge(
-        points, targets, _balance(targets), _n_classes(classifier), _gamma(classifier), regularization
+        points, targets, _balance(targets), _n_classes(classifier), _gamma(classifier), settings.regularization
     )
     return _remade(classifier, median, spread, points, weights)
 
@@ -74,7 +76,7 @@ def adapt(
     labelled: NDArray[np.float32],
     labels: NDArray[np.int64],
     others: NDArray[np.float32],
-    regularization: float,
+    settings: Probe,
 ) -> Adapted:
     """Bring a classifier to another laboratory with a few labelled cells.
 
@@ -83,13 +85,14 @@ def adapt(
         labelled: features of the other's labelled cells, shape (cell, feature).
         labels: the numbers of their classes, at least two of them different.
         others: features of its further cells, shape (cell, feature); there may be none.
-        regularization: of kernel ridge regression, as the classifier was fitted.
+        settings: with which the classifier was fitted.
 
     Returns:
         The classifier for the other laboratory. Features are measured from its own median only if that makes the
         labelled cells, left out by turns, likelier.
     """
-    old_targets = _answers(classifier)
+    old_cells = _cells(classifier, settings)
+    old_targets = _answers(classifier, old_cells)
     kept = np.unique(np.linspace(0, len(old_targets) - 1, MAX_OLD).astype(np.int64))
     median, spread = _robust(np.concatenate([labelled, others]).astype(np.float64))
     own_scale = (_double(classifier.mean), _double(classifier.std))
@@ -98,8 +101,8 @@ def adapt(
     n_classes, gamma = _n_classes(classifier), _gamma(classifier)
     fits, logits = {}, {}
     for aligned, (centre, width), whole in (
-        (False, own_scale, _double(classifier.centres)),
-        (True, (median, spread), _measured_anew(classifier)),
+        (False, own_scale, old_cells),
+        (True, (median, spread), _measured_anew(classifier, old_cells)),
     ):
         old, new = whole[kept], _points(labelled, centre, width, share)
 
@@ -109,7 +112,7 @@ def adapt(
             laboratory = np.repeat([0, 1], [len(old), chosen.sum()])
             importance = np.concatenate([_balance(targets[laboratory == number]) for number in (0, 1)])
             importance[laboratory == 1] *= (laboratory == 0).sum() / (laboratory == 1).sum()
-            return points, fit_kernel_ridge(points, targets, importance, n_classes, gamma, regularization)
+            return points, fit_kernel_ridge(points, targets, importance, n_classes, gamma, settings.regularization)
 
         said = np.zeros((len(labels), n_classes))
         for fold in np.unique(fold_of):
@@ -127,19 +130,24 @@ def adapt(
     return Adapted(_remade(classifier, *fits[better]), temperature[better], better, accuracy)
 
 
-def _answers(classifier: FeatureClassifier) -> NDArray[np.int64]:
-    """What the classifier calls the cells that it was fitted to."""
+def _cells(classifier: FeatureClassifier, settings: Probe) -> Array:
+    """The cells that the classifier was fitted to, as kernels compare them, without copies in other stains."""
     centres = _double(classifier.centres)
-    answers: NDArray[np.int64] = (_kernel(centres, centres, _gamma(classifier)) @ _double(classifier.weights)).argmax(
-        axis=1
-    )
+    copied = settings.stain_jitter > 0 and "descriptors" in classifier.inputs
+    return centres[: len(centres) // 2] if copied else centres
+
+
+def _answers(classifier: FeatureClassifier, cells: Array) -> NDArray[np.int64]:
+    """What the classifier calls the cells that it was fitted to."""
+    kernels = _kernel(cells, _double(classifier.centres), _gamma(classifier))
+    answers: NDArray[np.int64] = (kernels @ _double(classifier.weights)).argmax(axis=1)
     return answers
 
 
-def _measured_anew(classifier: FeatureClassifier) -> Array:
+def _measured_anew(classifier: FeatureClassifier, cells: Array) -> Array:
     """The cells that the classifier was fitted to, in spreads from their median."""
     share = _double(classifier.share)
-    values = _double(classifier.centres) / share
+    values = cells / share
     return _points(values, *_robust(values), share)
 
 

@@ -12,6 +12,7 @@ from leuko.core.params.transfer import Probe
 from leuko.evaluation.propagation import propagate_labels, remove_nuisance, whiten
 from leuko.models.encoders import Encoder
 from leuko.models.feature_classifier import LARGEST, FeatureClassifier
+from leuko.morphology.restaining import restain
 
 MAX_CENTRES = 10_000
 """More training images than these are thinned out evenly: the matrix of their kernels would take more than 0.8 GB."""
@@ -34,6 +35,9 @@ def fit_probe(
 ) -> FeatureClassifier:
     """Fit kernel ridge regression with equal weight for every class.
 
+    With a jitter of the stain, a second copy of every cell is learned from whose descriptors are those of another
+    stain; what an encoder says of the cell stays as it is.
+
     Args:
         blocks: what is known of all training images, with labels or without: the encoder's features, or descriptors, or
             first the one and then the other, each of shape (image, feature).
@@ -50,25 +54,33 @@ def fit_probe(
         The classifier, in evaluation mode.
     """
     features = np.concatenate(blocks, axis=1).astype(np.float64)
+    n_descriptors = features.shape[1] - (encoder.n_features if encoder else 0)
     share = _equal_shares([block.shape[1] for block in blocks])
     mean, std, standardized = _standardized(features)
-    # As the classifier will have them, so that its weights are for the very numbers that it computes.
-    points = (standardized * share).astype(np.float32).astype(np.float64)
+    points = _as_compared(standardized, share)
     if nuisance is None:
-        centres, targets, certainty = points[labelled], labels, np.ones(len(labels))
+        chosen, targets, certainty = labelled, labels, np.ones(len(labels))
     else:
         *_, alike = _standardized(remove_nuisance(features, nuisance))
         space = whiten(alike * share, settings.dimensions)
         spread = propagate_labels(space, labelled, labels, n_classes, settings.neighbours)
-        centres, targets, certainty = points, spread.argmax(axis=1), spread.max(axis=1)
-    if len(centres) > MAX_CENTRES:
-        kept = np.linspace(0, len(centres) - 1, MAX_CENTRES).astype(np.int64)
-        centres, targets, certainty = centres[kept], targets[kept], certainty[kept]
+        chosen, targets, certainty = np.arange(len(points)), spread.argmax(axis=1), spread.max(axis=1)
+    copies = settings.stain_jitter > 0 and n_descriptors > 0
+    most = MAX_CENTRES // 2 if copies else MAX_CENTRES
+    if len(chosen) > most:
+        kept = np.linspace(0, len(chosen) - 1, most).astype(np.int64)
+        chosen, targets, certainty = chosen[kept], targets[kept], certainty[kept]
+    centres = points[chosen]
+    if copies:
+        others = features[chosen]
+        others[:, -n_descriptors:] = restain(blocks[-1][chosen], settings.stain_jitter, np.random.default_rng(0))
+        restained = _as_compared(((others - mean) / std).clip(-LARGEST, LARGEST), share)
+        centres = np.concatenate([centres, restained])
+        targets, certainty = np.tile(targets, 2), np.tile(certainty, 2)
     gamma = settings.gamma / features.shape[1]
     counts = np.bincount(targets, minlength=n_classes)
     balance = len(targets) / ((counts > 0).sum() * counts[targets])
     weights = fit_kernel_ridge(centres, targets, certainty * balance, n_classes, gamma, settings.regularization)
-    n_descriptors = features.shape[1] - (encoder.n_features if encoder else 0)
     classifier = FeatureClassifier(encoder, n_descriptors, len(centres), n_classes)
     arrays = {"mean": mean, "std": std, "share": share, "centres": centres, "weights": weights, "gamma": gamma}
     for name, values in arrays.items():
@@ -81,6 +93,11 @@ def _standardized(features: Array) -> tuple[Array, Array, Array]:
     mean, std = features.mean(axis=0), features.std(axis=0)
     std = np.where(std > 1e-6 * np.abs(features).max(axis=0), std, 1)
     return mean, std, ((features - mean) / std).clip(-LARGEST, LARGEST)
+
+
+def _as_compared(standardized: Array, share: Array) -> Array:
+    """Features as the classifier will have them, so that its weights are for the very numbers that it computes."""
+    return (standardized * share).astype(np.float32).astype(np.float64)
 
 
 def _equal_shares(sizes: Sequence[int]) -> Array:

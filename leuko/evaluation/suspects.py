@@ -34,7 +34,7 @@ def out_of_fold(
         labels: shape (image,).
         groups: of the images; empty where unknown.
         n_classes: how many classes there are.
-        settings: of the classifier; labels are not propagated.
+        settings: of the classifier; labels are not propagated, and no stain but the own is learned.
 
     Returns:
         Probabilities, calibrated, shape (image, class).
@@ -46,6 +46,7 @@ def out_of_fold(
         folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(descriptors, labels, units)
     else:
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(descriptors, labels)
+    settings = settings.model_copy(update={"stain_jitter": 0.0})
     logits = np.zeros((len(labels), n_classes))
     for inner, outer in folds:
         model = fit_probe([descriptors[inner]], np.arange(len(inner)), labels[inner], n_classes, settings)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from leuko.core.errors import LeukoError
+from leuko.core.params.transfer import Probe
 from leuko.data.laboratory import survey_laboratory, survey_unlabelled
 from leuko.data.scale import Scales, from_column, to_json
 from leuko.evaluation.adaptation import Adapted, adapt
@@ -68,7 +69,7 @@ def adapt_model(
     features, descriptors, scale = _measure(classifier, config["side"], rows, files, depths)
     labels = np.array([config["classes"].index(label) for label in rows["class"][:n_labelled]])
     adapted = adapt(
-        classifier, features[:n_labelled], labels, features[n_labelled:], config["settings"]["regularization"]
+        classifier, features[:n_labelled], labels, features[n_labelled:], Probe.model_validate(config["settings"])
     )
     known = {
         "model": f"{config['model']}-adapted",
@@ -76,6 +77,8 @@ def adapt_model(
         "centres": len(adapted.classifier.centres),
         "nuclei": scale.to_json(),
         "scales": to_json(depths),
+        # An adapted model has no copies in other stains.
+        "settings": config["settings"] | {"stain_jitter": 0.0},
         "adapted": {"labelled": n_labelled, "cells": len(rows), "aligned": adapted.aligned},
     }
     pictures = describe_pictures(files, depths, "looking at images")

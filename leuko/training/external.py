@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from leuko.arms import Arm
+from leuko.core.params.transfer import Probe
 from leuko.data.scale import from_column
 from leuko.evaluation.adaptation import align
 from leuko.models.build import load_classifier
@@ -80,7 +81,7 @@ def try_abroad(arm: Arm, packs: Path, n_images: int, device: torch.device) -> Ar
     aligned = None
     if isinstance(model, FeatureClassifier):
         features = _features(model, packs, rows)
-        logits = predict_features(align(model, features, config["settings"]["regularization"]), [features])
+        logits = predict_features(align(model, features, Probe.model_validate(config["settings"])), [features])
         aligned = softmax(logits.astype(np.float64), axis=1)
     domain = load_domain(arm.model)
     beyond = domain.beyond(read_values(packs / "cells/test", "descriptors")) if domain else None

@@ -94,6 +94,8 @@ class Probe(Group):
         propagate_upto: the largest percentage of the labels at which they are spread.
         dimensions: of the whitened features in which images are neighbours.
         neighbours: of each image.
+        stain_jitter: how differently stained the second copy of every cell is from which classifiers on descriptors
+            learn too: standard deviation of the logarithm of each channel's density; 0 is off.
     """
 
     regularization: Annotated[float, Field(gt=0)]
@@ -102,3 +104,4 @@ class Probe(Group):
     propagate_upto: Annotated[int, Field(ge=1, le=100)]
     dimensions: Annotated[int, Field(ge=1, le=1000)]
     neighbours: Annotated[int, Field(ge=1, le=1000)]
+    stain_jitter: Annotated[float, Field(ge=0, le=2)] = 0.0

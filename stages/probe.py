@@ -11,7 +11,7 @@ from leuko.arms import arms
 from leuko.core.errors import run
 from leuko.core.params.families import SWITCHED_OFF, Families
 from leuko.core.params.group import Group, Seed
-from leuko.core.params.labels import Classes, Split
+from leuko.core.params.labels import Classes, Split, ValidationLabels
 from leuko.core.params.reading import load_params
 from leuko.core.params.transfer import Probe, Transfer
 from leuko.data.manifest import read_manifest
@@ -21,7 +21,7 @@ from leuko.models.build import load_encoder
 from leuko.models.store import left_out, read_tensors, save_left_out, save_model
 from leuko.morphology.reference import Reference
 from leuko.packs.reading import read_features, read_images, read_scales
-from leuko.training.parts import select_cells
+from leuko.training.parts import select_cells, select_validation
 from leuko.training.predict import predict_features
 
 PACKS = Path("data/packs")
@@ -33,6 +33,7 @@ class Settings(Group):
 
     classes: Classes
     split: Split
+    validation_labels: ValidationLabels
     seed: Seed
     families: Families
     transfer: Transfer
@@ -44,7 +45,7 @@ def main() -> None:
     params = load_params(Settings)
     manifest = read_manifest(Path("data/manifest.csv"))
     labelled, table = select_cells(PACKS / "cells/train", manifest, params.split)
-    _, val_table = select_cells(PACKS / "cells/val", manifest)
+    of_val, val_table = select_validation(PACKS / "cells/val", params.split, params.validation_labels)
     labels, val_labels = (_numbers(some["class"], params.classes) for some in (table, val_table))
     spread = params.probe.few_labels == "propagate" and params.split <= params.probe.propagate_upto
     nuisance = background_colors(read_images(PACKS / "cells/train", "cell")) if spread else None
@@ -61,7 +62,8 @@ def main() -> None:
         model = fit_probe(
             blocks, labelled, labels, len(params.classes), params.probe, encoder=encoder, nuisance=nuisance
         )
-        of_val = read_features(PACKS, "val", encoder=arm.encoder, descriptors=arm.descriptors)
+        val_blocks = read_features(PACKS, "val", encoder=arm.encoder, descriptors=arm.descriptors)
+        logits = predict_features(model, [block[of_val] for block in val_blocks])
         config = {
             "network": "features",
             **{key: known[key] for key in ("encoder", "width", "side")},
@@ -73,7 +75,7 @@ def main() -> None:
             "nuclei": Reference.read(PACKS / "cells/scale.json").scale.to_json(),
             "split": params.split,
             "seed": params.seed,
-            "temperature": fit_temperature(predict_features(model, of_val), val_labels),
+            "temperature": fit_temperature(logits, val_labels),
             "settings": params.probe.model_dump(),
         }
         save_model(arm.model, model, config, read_tensors(DOMAIN))

@@ -8,7 +8,7 @@ from leuko.core.params.augment import Augment
 from leuko.core.params.compute import Compute
 from leuko.core.params.families import SWITCHED_OFF, Families
 from leuko.core.params.group import Device, Group, Seed
-from leuko.core.params.labels import Classes, Split
+from leuko.core.params.labels import Classes, Split, ValidationLabels
 from leuko.core.params.reading import load_params
 from leuko.core.params.wbc import Wbc
 from leuko.evaluation.calibration import fit_temperature
@@ -34,6 +34,7 @@ class Settings(Group):
     classes: Classes
     device: Device
     split: Split
+    validation_labels: ValidationLabels
     seed: Seed
     families: Families
     compute: Compute
@@ -49,7 +50,7 @@ def main() -> None:
         return
     device = set_up(params.device, params.compute, params.seed)
     model = WbcNet(len(params.classes)).to(device)
-    train, val = blood_parts(PACKS, params.split, params.classes, device, params.wbc)
+    train, val = blood_parts(PACKS, params.split, params.validation_labels, params.classes, device, params.wbc)
     task = Classification(
         model,
         train,

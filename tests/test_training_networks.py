@@ -1,9 +1,11 @@
 """The training of the study's networks."""
 
 import copy
+import itertools
 import re
 
 import numpy as np
+import pandas as pd
 import torch
 
 from leuko.core.params.everything import Params
@@ -15,6 +17,7 @@ from leuko.models.tissue import Cam16Net
 from leuko.training.blood import blood_parts
 from leuko.training.inputs import FeatureCache, FrozenEncoder
 from leuko.training.loop import fit
+from leuko.training.parts import matched, select_validation
 from leuko.training.plus import train_plus
 from leuko.training.tasks import Classification
 from tests.conftest import run_stage, write_settings
@@ -26,7 +29,7 @@ def plus_task(project, **options) -> Classification:
     torch.manual_seed(0)
     model = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=False), 5).eval()
     settings = load_params(Params, project / "params.yaml").wbc_plus.model_copy(update=options)
-    train, val = blood_parts(project / "data/packs/wbc", 100, WBC, CPU, settings, model.encode)
+    train, val = blood_parts(project / "data/packs/wbc", 100, "all", WBC, CPU, settings, model.encode)
     return Classification(model, train, val, orientations=settings.augment == "d4")
 
 
@@ -68,7 +71,8 @@ def test_a_bank_and_computing_anew_train_alike(project):
 
 def test_the_training_parts_of_a_split(project):
     settings = load_params(Params, project / "params.yaml").wbc
-    sizes = {split: blood_parts(project / "data/packs/wbc", split, WBC, CPU, settings) for split in (1, 10, 50, 100)}
+    packs = project / "data/packs/wbc"
+    sizes = {split: blood_parts(packs, split, "all", WBC, CPU, settings) for split in (1, 10, 50, 100)}
     n_train = [train.n_images for train, _ in sizes.values()]
     assert n_train == sorted(n_train)
     assert n_train[0] < n_train[-1]
@@ -76,6 +80,25 @@ def test_the_training_parts_of_a_split(project):
     for train, val in sizes.values():
         assert set(train.labels.tolist()) == set(val.labels.tolist()) == set(range(len(WBC)))
         assert len(train.labels) == train.n_images
+
+
+def test_matched_validation_labels_are_a_share_of_every_class_and_nested():
+    table = pd.DataFrame({"class": ["A"] * 50 + ["B"] * 30 + ["C"], "path": [f"{number}.png" for number in range(81)]})
+    chosen = {split: matched(table, split) for split in (1, 10, 50, 100)}
+    assert chosen[100].all()
+    assert table[chosen[10]]["class"].value_counts().to_dict() == {"A": 5, "B": 3, "C": 1}
+    for smaller, larger in itertools.pairwise(chosen.values()):
+        assert (larger | ~smaller).all()
+    shuffled = table.sample(frac=1, random_state=0)
+    assert set(shuffled[matched(shuffled, 10)]["path"]) == set(table[chosen[10]]["path"])
+
+
+def test_arms_of_both_families_use_the_same_validation_labels(project):
+    kinds = [
+        set(select_validation(project / "data/packs" / kind / "val", 50, "matched")[1]["path"])
+        for kind in ("wbc", "cells")
+    ]
+    assert kinds[0] == kinds[1]
 
 
 def test_the_tissue_classifier_can_be_trained_on_a_frozen_backbone(project, tmp_path):

@@ -107,7 +107,7 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
             [
                 *groups_blocks(comparison["groups"], scores),
                 *audit_blocks(root, pictures=params.report.pictures),
-                *budget_blocks(manifest, params.split, _selects(present, params), present),
+                *budget_blocks(manifest, params.split, params.validation_labels, _selects(present, params), present),
                 *power_blocks(gains(present), {arm.key: arm for arm in present}, comparison["gains"]),
             ],
         ),

@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from leuko.arms import Arm, GainOf
+from leuko.core.params.labels import ValidationLabels
 from leuko.data.groups import in_words
 from leuko.report.blocks import Block, Cell, Row, Table
 from leuko.report.sections import DIFFERENCE_FORMS, SCORES, Scores, gain_title
+from leuko.training.parts import matched
 
 
 def groups_blocks(findings: Mapping[str, Any] | None, scores: Scores) -> list[Block]:
@@ -68,18 +70,26 @@ def groups_blocks(findings: Mapping[str, Any] | None, scores: Scores) -> list[Bl
     return [*blocks, Row(tables)]
 
 
-def budget_blocks(manifest: pd.DataFrame, split: int, select: Mapping[str, str], present: Sequence[Arm]) -> list[Block]:
+def budget_blocks(
+    manifest: pd.DataFrame,
+    split: int,
+    validation_labels: ValidationLabels,
+    select: Mapping[str, str],
+    present: Sequence[Arm],
+) -> list[Block]:
     """How many labelled images each arm has used in all.
 
     Args:
         manifest: of the images.
         split: percentage of the training labels.
+        validation_labels: how many of the validation labels are used.
         select: by key of an arm that is trained step by step, which epoch is kept: `best` or `last`.
         present: the arms.
     """
     cells = manifest[manifest["set"] == "wbc"]
     n_train = int(((cells["part"] == "train") & (cells["subset"] <= split)).sum())
-    n_val = int((cells["part"] == "val").sum())
+    val = cells[cells["part"] == "val"]
+    n_val = len(val) if validation_labels == "all" else int(matched(val, split).sum())
     chosen = {"best": "epoch and temperature", "last": "temperature"}
     rows = {
         arm.title: [

@@ -11,7 +11,7 @@ import torch
 from leuko.core.params.compute import Compute
 from leuko.core.params.families import Families
 from leuko.core.params.group import Device, Group, Seed
-from leuko.core.params.labels import Classes, Split
+from leuko.core.params.labels import Classes, Split, ValidationLabels
 from leuko.core.params.transfer import Finetune, Start, Transfer
 from leuko.evaluation.calibration import fit_temperature
 from leuko.models.encoders import MultiTaskNet, TransferNet, encoder_of
@@ -23,7 +23,7 @@ from leuko.pretraining.tasks import standardize
 from leuko.training.device import to_device
 from leuko.training.loop import fit, predict
 from leuko.training.multitask import MultiTask
-from leuko.training.parts import cell_parts, select_cells
+from leuko.training.parts import cell_parts, select_cells, select_validation
 from leuko.training.resume import Checkpoint
 from leuko.training.tasks import Classification
 
@@ -34,6 +34,7 @@ class Settings(Group):
     classes: Classes
     device: Device
     split: Split
+    validation_labels: ValidationLabels
     seed: Seed
     families: Families
     compute: Compute
@@ -101,7 +102,9 @@ def _task(
 ) -> Classification:
     """Tell classes apart, and predict descriptors on the way if that is wanted."""
     recipe = params.finetune
-    train, val = cell_parts(packs, manifest, params.split, params.classes, model.inputs, device)
+    train, val = cell_parts(
+        packs, manifest, params.split, params.validation_labels, params.classes, model.inputs, device
+    )
     views = RandomViews(recipe.zoom, recipe.jitter) if recipe.augment == "views" else None
     if not start.multitask:
         return Classification(
@@ -114,7 +117,10 @@ def _task(
             compute=params.compute,
         )
     folders = [packs / "cells/train", packs / "cells/val"]
-    rows = [select_cells(folders[0], manifest, params.split)[0], select_cells(folders[1], manifest)[0]]
+    rows = [
+        select_cells(folders[0], manifest, params.split)[0],
+        select_validation(folders[1], params.split, params.validation_labels)[0],
+    ]
     values = [read_values(folder, "descriptors")[some] for folder, some in zip(folders, rows, strict=True)]
     of_train, of_val = standardize(*(torch.from_numpy(some).to(device) for some in values))
     network = MultiTaskNet(model, of_train.shape[1])

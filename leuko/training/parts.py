@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from leuko.core.errors import LeukoError
+from leuko.core.params.labels import ValidationLabels
 from leuko.packs.reading import read_images, read_rows, read_values
 from leuko.training.inputs import Concat, Images, Inputs, Values
 from leuko.training.tasks import Part
@@ -33,6 +35,34 @@ def select_rows(pack: Path, split: int | None = None) -> tuple[NDArray[np.int64]
     table = read_rows(pack)
     chosen = table if split is None else table[table["subset"] <= split]
     return chosen.index.to_numpy(np.int64, copy=True), chosen.reset_index(drop=True)
+
+
+def select_validation(pack: Path, split: int, labels: ValidationLabels) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """Choose a pack's validation images whose labels may be used.
+
+    Args:
+        pack: the folder of its part `val`.
+        split: percentage of the labels to train on.
+        labels: `all`, or `matched` for this percentage of every class, rounded down but at least one image. Which, the
+            images' paths decide, so that a larger share holds a smaller one, and all arms use the same.
+
+    Returns:
+        The rows' numbers in the pack, and what they are.
+    """
+    rows, table = select_rows(pack)
+    if labels == "all":
+        return rows, table
+    chosen = matched(table, split)
+    return rows[chosen], table[chosen].reset_index(drop=True)
+
+
+def matched(table: pd.DataFrame, split: int) -> NDArray[np.bool_]:
+    """Which of some images are this percentage of every class; `table` has their `class` and `path`."""
+    order = table["path"].map(lambda path: sha256(path.encode()).hexdigest())
+    rank = order.groupby(table["class"]).rank(method="first")
+    size = table.groupby("class")["path"].transform("size")
+    chosen: NDArray[np.bool_] = (rank <= np.maximum(1, size * split // 100)).to_numpy()
+    return chosen
 
 
 def labels_of(table: pd.DataFrame, classes: Sequence[str], device: torch.device) -> Tensor:
@@ -97,6 +127,7 @@ def cell_parts(
     packs: Path,
     manifest: pd.DataFrame,
     split: int,
+    validation_labels: ValidationLabels,
     classes: Sequence[str],
     names: Sequence[str],
     device: torch.device,
@@ -107,6 +138,7 @@ def cell_parts(
         packs: the folder of all packs.
         manifest: of the images.
         split: percentage of the labels to train on.
+        validation_labels: how many of the validation labels are used.
         classes: in the order of their labels.
         names: the inputs.
         device: where the inputs are wanted.
@@ -115,8 +147,11 @@ def cell_parts(
         Training and validation part.
     """
     parts = []
-    for part, share in (("train", split), ("val", None)):
-        rows, table = select_cells(packs / "cells" / part, manifest, share)
+    chosen = {
+        "train": select_cells(packs / "cells/train", manifest, split),
+        "val": select_validation(packs / "cells/val", split, validation_labels),
+    }
+    for part, (rows, table) in chosen.items():
         inputs = inputs_of(packs, part, names, rows, device)
         parts.append(Part(inputs, labels_of(table, classes, device), len(rows)))
     return parts[0], parts[1]

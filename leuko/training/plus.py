@@ -12,7 +12,7 @@ from leuko.core.params.augment import Augment
 from leuko.core.params.compute import Compute
 from leuko.core.params.families import Families
 from leuko.core.params.group import Device, Group, Seed
-from leuko.core.params.labels import Classes, Split
+from leuko.core.params.labels import Classes, Split, ValidationLabels
 from leuko.core.params.wbc_plus import WbcPlus
 from leuko.evaluation.calibration import fit_temperature
 from leuko.models.autoencoder import PrccAutoencoder
@@ -32,6 +32,7 @@ class Settings(Group):
     classes: Classes
     device: Device
     split: Split
+    validation_labels: ValidationLabels
     seed: Seed
     families: Families
     compute: Compute
@@ -68,7 +69,9 @@ def train_plus(
     model = WbcPlusNet(prcc.encoder, cam16, len(params.classes)).eval()
     to_device(model, device)
     recipe = params.wbc_plus
-    train, val = blood_parts(packs, params.split, params.classes, device, recipe, model.encode)
+    train, val = blood_parts(
+        packs, params.split, params.validation_labels, params.classes, device, recipe, model.encode
+    )
     task = Classification(model, train, val, recipe=recipe, orientations=recipe.augment == "d4", compute=params.compute)
     history = fit(task, recipe, seed=params.seed, title="WBC+" if name == "plus" else name, checkpoint=checkpoint)
     config = {

@@ -16,7 +16,7 @@ from leuko.core.params.external import External
 from leuko.core.params.families import Families
 from leuko.core.params.group import Device, Group, Seed, Text
 from leuko.core.params.ingest import Ingest
-from leuko.core.params.labels import Classes, Split
+from leuko.core.params.labels import Classes, Split, ValidationLabels
 from leuko.core.params.measure import Measure
 from leuko.core.params.prcc import Prcc
 from leuko.core.params.prepare_masks import PrepareMasks
@@ -37,6 +37,7 @@ class Params(Group):
     launcher: Text
     device: Device
     split: Split
+    validation_labels: ValidationLabels
     model: Text
     seed: Seed
     families: Families

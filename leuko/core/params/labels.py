@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -18,6 +18,9 @@ def _is_a_subset(split: int) -> int:
 
 Split = Annotated[int, Field(strict=True), AfterValidator(_is_a_subset)]
 """The percentage of the labels to train on."""
+
+ValidationLabels = Literal["all", "matched"]
+"""How many validation labels choose epochs and temperatures: all, or of every class no larger a share than trains."""
 
 RESERVED = ("path", "group", "actual", "predicted")
 """The columns of the tables of predictions that are no class."""

@@ -100,8 +100,8 @@ def test_descriptors_are_standardised_by_the_training_images_and_cut_off():
 
 
 def still():
-    """Chance in the middle of everything: no rotation, reflection, zoom, shift or change of light."""
-    return torch.tensor([[0.0, 0.9, 1.0, 0.5, 0.5, 0.5, 0.5]])
+    """Chance in the middle of everything: no rotation, reflection, zoom, shift or change of light, but resampled."""
+    return torch.tensor([[0.0, 0.9, 1.0, 0.5, 0.5, 0.9, 0.5, 0.5]])
 
 
 def test_a_view_with_nothing_drawn_is_the_image():
@@ -120,15 +120,27 @@ def test_a_quarter_turn_and_a_reflection_are_exact():
     torch.testing.assert_close(mirrored, image.flip(3), atol=1e-5, rtol=0)
 
 
+def test_half_of_the_views_show_the_image_pixel_by_pixel():
+    # Resampled views are smoother than the images that are classified later.
+    image = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    views = RandomViews(jitter=0)
+    drawn = views.draw(200, torch.Generator().manual_seed(1))
+    (seen,) = views((image.expand(200, -1, -1, -1),), drawn)
+    ways = torch.stack([torch.rot90(way, turns, (2, 3)) for way in (image, image.flip(3)) for turns in range(4)])
+    errors = (seen[None] - ways).abs().amax((2, 3, 4)).amin(0)
+    assert 80 <= (errors < 1e-4).sum() <= 120
+    assert torch.equal(errors < 1e-4, drawn[:, 5] < 0.5)
+
+
 def test_light_changes_brightness_and_contrast_as_far_as_jitter_says():
     image = torch.full((1, 3, SIDE, SIDE), 0.5)
     brighter = still()
-    brighter[0, 5] = 1.0
+    brighter[0, 6] = 1.0
     (view,) = RandomViews(jitter=0.1)((image,), brighter)
     torch.testing.assert_close(view, torch.full_like(image, 0.55))
     image[:, :, : SIDE // 2] = 0.3
     harder = still()
-    harder[0, 6] = 1.0
+    harder[0, 7] = 1.0
     (view,) = RandomViews(jitter=0.1)((image,), harder)
     assert view.unique().tolist() == pytest.approx([0.4 - 0.11, 0.4 + 0.11])
 

@@ -11,7 +11,6 @@ from leuko.core.params.measure import Measure
 from leuko.core.params.reading import load_params
 from leuko.data.manifest import read_manifest
 from leuko.data.scale import from_column
-from leuko.models.foreign import fit_domain, save_domains
 from leuko.morphology.figure import outlines_figure
 from leuko.morphology.packing import describe_pictures, find_scale, pack_cells, pack_nuclei
 from leuko.morphology.reference import Reference
@@ -30,6 +29,8 @@ class Settings(Group):
 
 def main() -> None:
     """Write `data/packs/cells/<part>`, what their training part says of the set, and `data/packs/nuclei/train`."""
+    from leuko.models.foreign import fit_domain, save_domains  # with PyTorch, which the processes that measure lack
+
     params = load_params(Settings)
     options = params.measure
     images = read_manifest(Path("data/images.csv"))

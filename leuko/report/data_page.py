@@ -69,7 +69,7 @@ def _counts(manifest: pd.DataFrame) -> Table:
         f"{name} {part} {label}".strip(): [
             Cell(len(members)),
             Cell(int(members["masked"].sum())),
-            Cell(f"{members['shortest'].min()} to {members['longest'].max()}"),
+            Cell(" to ".join(map(str, sorted({members["shortest"].min(), members["longest"].max()})))),
         ]
         for (name, part, label), members in images.groupby(["set", "part", "class"], sort=False)
     }

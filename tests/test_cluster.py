@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from leuko.core.errors import LeukoError
 from leuko.study.cells import Cell
 from leuko.study.job import Job
-from leuko.study.runners import shares
-from leuko.study.schedule import run_cells, seconds_left
+from leuko.study.runners import runner, shares
+from leuko.study.schedule import NO_WORKERS, prepare, run_cells, seconds_left
 from tests.studies import Workspace, alive, make_workspace, parent_of, wait_for
 
 
@@ -71,7 +72,56 @@ def test_the_time_left_is_that_of_cells_of_the_same_kind():
     assert seconds_left(took, [Cell(50, 0, one)], 1) == pytest.approx(42.5)
 
 
+def test_a_study_without_workers_says_so_and_waits(tmp_path, capsys):
+    class Deserted(Scripted):
+        """Its only worker goes while it runs the job, and comes back after a while."""
+
+        counts = iter([0, 0, 1, 0, 0, 1])
+
+        def n_workers(self):
+            self.workers = next(self.counts, 1)
+            return self.workers
+
+        def next_done(self):
+            return super().next_done() if self.workers else None
+
+    crew = Deserted(1, [])
+    job = Job("", "study-split10-seed0", [], [], "", "", "", str(tmp_path / "log"), {})
+    assert run_cells(crew, [Cell(10, 0)], 1, lambda cell: job, lambda cell: []) == []
+    prepare(Scripted(1, []), job)
+    said = capsys.readouterr().out
+    assert said.count(NO_WORKERS) == 1
+    assert said.count("Workers: 1. The study goes on.") == 1
+    assert crew.started == ["study-split10-seed0"]
+
+
 # On Dask.
+
+
+def test_what_is_wrong_with_a_cluster_is_said(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    job = Job(str(tmp_path / "elsewhere"), "study-split10-seed0", [], [], "", "", "", "log", {})
+    options = {"processes": False, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(n_workers=0, **options) as cluster, runner(1, cluster.scheduler_address) as crew:
+        crew.start(job)
+        assert crew.n_workers() == 0
+        cluster.scale(1)
+        with pytest.raises(LeukoError, match=r"elsewhere .*no such folder.*All workers must see it"):
+            while crew.next_done() is None:
+                pass
+        cluster.scale(0)
+        wait_for(lambda: crew.n_workers() == 0)
+        crew.start(job)
+        cluster.close()
+        with pytest.raises(LeukoError, match="scheduler is gone"):
+            while crew.next_done() is None:
+                pass
+    dask = pytest.importorskip("dask")
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(LeukoError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9"),
+    ):
+        runner(1, "tcp://127.0.0.1:9").__enter__()
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -58,7 +59,12 @@ def run_job(job: Job) -> tuple[bool, float]:
 
     Returns:
         Whether it succeeded, and how many seconds it took.
+
+    Raises:
+        FileNotFoundError: if this machine does not see the workspace.
     """
+    if not Path(job.workspace).is_dir():
+        raise FileNotFoundError(f"{socket.gethostname()} has no such folder")
     start = time.monotonic()
     # Dask sets variables of its workers that the study's own runs would not have.
     environment = {name: value for name, value in os.environ.items() if name not in THREADS} | job.threads

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -69,25 +71,51 @@ class OnDask:
 
     def n_workers(self) -> int:
         """The threads of all workers."""
-        return sum(self._client.nthreads().values())
+        with _scheduler_may_go():
+            return sum(self._client.nthreads().values())
 
     def start(self, job: Job) -> None:
         """Take a job."""
         self._jobs[self._client.submit(run_job, job, pure=False)] = job
 
     def next_done(self) -> tuple[Job, bool, float] | None:
-        """Wait for a job."""
+        """Wait for a job.
+
+        Raises:
+            LeukoError: if a worker does not see the workspace, or the scheduler is gone.
+        """
         from distributed import KilledWorker, wait
 
-        try:
-            future = next(iter(wait(list(self._jobs), timeout=PATIENCE, return_when="FIRST_COMPLETED").done))
-        except TimeoutError:
-            return None
-        job = self._jobs.pop(future)
-        try:
-            return (job, *future.result())
-        except KilledWorker:  # with every worker that had it, one after the other
-            return job, False, 0.0
+        with _scheduler_may_go():
+            try:
+                future = next(iter(wait(list(self._jobs), timeout=PATIENCE, return_when="FIRST_COMPLETED").done))
+            except TimeoutError:
+                return None
+            job = self._jobs.pop(future)
+            try:
+                return (job, *future.result())
+            except (FileNotFoundError, PermissionError) as error:
+                raise LeukoError(
+                    f"A worker cannot use {job.workspace} ({error}). All workers must see it under this name."
+                ) from error
+            except KilledWorker:  # with every worker that had it, one after the other
+                return job, False, 0.0
+
+
+@contextmanager
+def _scheduler_may_go() -> Iterator[None]:
+    """Say so if a cluster's scheduler is gone.
+
+    Raises:
+        LeukoError: if it is.
+    """
+    try:
+        yield
+    except (CancelledError, OSError) as error:
+        raise LeukoError(
+            "The Dask scheduler is gone. What is finished is kept; start it and its workers again, and then the same "
+            "command, which goes on from there."
+        ) from error
 
 
 @contextmanager
@@ -112,6 +140,8 @@ def runner(n_workers: int, scheduler: str | None) -> Iterator[Runner]:
     except ImportError:
         raise LeukoError("Several workers need Dask: pip install 'leuko[cluster]'") from None
     if scheduler:
+        # When the scheduler goes, this says so itself, without Dask's tracebacks.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             client = Client(scheduler)
         except OSError as error:

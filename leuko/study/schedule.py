@@ -16,6 +16,21 @@ from leuko.study.job import Job
 from leuko.study.runners import Runner
 
 ATTEMPTS = 2
+NO_WORKERS = "There are no workers; the study waits for some to join. Ctrl-C ends it, and what is finished is kept."
+
+
+class _Watch:
+    """Says when there are no workers, once each time, as a study waits for them however long it takes."""
+
+    def __init__(self) -> None:
+        self._idle = False
+
+    def look(self, n_workers: int) -> None:
+        """Take notice of how many workers there are."""
+        if self._idle != (n_workers == 0):
+            self._idle = not self._idle
+            tqdm.write(NO_WORKERS if self._idle else f"Workers: {n_workers}. The study goes on.")
+            sys.stdout.flush()
 
 
 def prepare(runner: Runner, job: Job) -> None:
@@ -30,8 +45,9 @@ def prepare(runner: Runner, job: Job) -> None:
     """
     Path(job.log).unlink(missing_ok=True)
     runner.start(job)
+    watch = _Watch()
     while (done := runner.next_done()) is None:
-        pass
+        watch.look(runner.n_workers())
     _, succeeded, _ = done
     if not succeeded:
         raise LeukoError(f"What all cells share could not be made. {job.log} ends:\n{tail(Path(job.log))}")
@@ -56,9 +72,11 @@ def run_cells(
     attempts: Counter[Cell] = Counter()
     took: dict[Cell, float] = {}
     waiting, running = deque(cells), dict[str, Cell]()
+    watch = _Watch()
     with tqdm(total=total, initial=total - len(cells), desc="study", unit="cell", disable=None) as bar:
         while waiting or running:
             n_workers = runner.n_workers()
+            watch.look(n_workers)
             while waiting and len(running) < n_workers:
                 cell = waiting.popleft()
                 attempts[cell] += 1
@@ -68,7 +86,6 @@ def run_cells(
                 running[job.experiment] = cell
                 runner.start(job)
             if not running:
-                bar.set_postfix_str("waiting for workers")
                 time.sleep(1)
                 continue
             done = runner.next_done()
@@ -114,6 +131,8 @@ def seconds_left(took: dict[Cell, float], to_go: Iterable[Cell], n_workers: int)
 
 
 def tail(log: Path) -> str:
-    """The last lines of a log."""
+    """The last lines of a log, if there is one: a worker may have died before."""
+    if not log.exists():
+        return "    nothing"
     lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
     return "\n".join(f"    {line}" for line in lines[-12:])

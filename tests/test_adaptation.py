@@ -114,6 +114,22 @@ def test_the_command_writes_a_model_that_predicts(project, demo, tmp_path, monke
     assert not predictions.unlike.all()
     assert load_domain(out) is not None
 
+    without = tmp_path / "without_labels.safetensors"
+    for path in held_out:
+        for turn in range(6):
+            target = tmp_path / "turned" / f"{turn}_{path.name}"
+            target.parent.mkdir(exist_ok=True)
+            Image.open(path).rotate(90 * turn).resize((144 + turn, 144 + turn)).save(target)
+    options = ["--unlabelled", str(tmp_path / "turned"), "--out", str(without)]
+    monkeypatch.setattr("sys.argv", ["leuko", "adapt", files[0], *options])
+    main()
+    assert "only labels tell" in capsys.readouterr().out
+    assert load_model(without).config["adapted"] == {"labelled": 0, "cells": 6 * len(held_out), "aligned": True}
+    assert load_model(without).config["temperature"] == config["temperature"]
+    monkeypatch.setattr("sys.argv", ["leuko", "adapt", files[0], "--out", str(tmp_path / "nothing.safetensors")])
+    with pytest.raises(SystemExit, match="at least 30 of all classes"):
+        main()
+
 
 def test_what_cannot_be_adapted_is_said(tmp_path):
     from leuko.prediction.adapting import adapt_model

@@ -1,4 +1,4 @@
-"""Bring a model to another laboratory with about five labelled cells of every class."""
+"""Bring a model to another laboratory: with about five labelled cells of every class, or dozens without labels."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,9 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what `leuko adapt` takes."""
     parser.add_argument("model", type=Path, help="such as models/probes/morphology.safetensors")
-    parser.add_argument("folder", type=Path, help="labelled cells of the other laboratory: a folder for every class")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", help="labelled cells of the other laboratory: a folder for every class"
+    )
     parser.add_argument("--unlabelled", type=Path, metavar="FOLDER", help="further images of that laboratory")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new model, a .safetensors file")
     parser.add_argument(
@@ -21,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the new model, and say how well it tells cells that it did not learn from.
+    """Write the new model and, with labels, say how well it tells cells that it did not learn from.
 
     Raises:
         LeukoError: with all that is wrong.
@@ -35,9 +37,11 @@ def run(options: argparse.Namespace) -> None:
         raise LeukoError(f"--class {', '.join(wrong)}: say FOLDER=CLASS")
     synonyms = dict(pair.split("=", 1) for pair in options.synonyms)
     adapted = adapt_model(options.model, options.folder, options.out, synonyms=synonyms, unlabelled=options.unlabelled)
-    chosen = "measured from the laboratory's own median" if adapted.aligned else "measured as at home"
-    print(
-        f"The labelled cells, left out by turns, are classified correctly in {adapted.accuracy[adapted.aligned]:.0%}."
-    )
-    print(f"Features are {chosen}, with which these cells are likelier. So few cells tell this roughly only.")
+    if adapted.accuracy:
+        chosen = "measured from the laboratory's own median" if adapted.aligned else "measured as at home"
+        right = adapted.accuracy[adapted.aligned]
+        print(f"The labelled cells, left out by turns, are classified correctly in {right:.0%}.")
+        print(f"Features are {chosen}, with which these cells are likelier. So few cells tell this roughly only.")
+    else:
+        print("Features are measured from the laboratory's own median. How well that works, only labels tell.")
     print(f"Written: {options.out}")

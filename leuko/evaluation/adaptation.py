@@ -38,10 +38,10 @@ class Adapted:
 
     Attributes:
         classifier: in evaluation mode.
-        temperature: fitted to labelled cells that were left out.
+        temperature: fitted to labelled cells that were left out; that of the own laboratory without any.
         aligned: whether descriptors are measured from the laboratory's own median.
         accuracy: share of the labelled cells, left out in turn, that are classified correctly, by whether descriptors
-            are measured so.
+            are measured so; empty without labels.
     """
 
     classifier: FeatureClassifier

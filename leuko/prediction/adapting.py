@@ -1,4 +1,4 @@
-"""A model for another laboratory, from one of the own laboratory and a few labelled cells of the other."""
+"""A model for another laboratory, from one of the own laboratory and a few labelled cells of the other, or none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from leuko.core.errors import LeukoError
 from leuko.core.params.transfer import Probe
 from leuko.data.laboratory import survey_laboratory, survey_unlabelled
 from leuko.data.scale import Scales, from_column, to_json
-from leuko.evaluation.adaptation import Adapted, adapt
+from leuko.evaluation.adaptation import Adapted, adapt, align
 from leuko.models.build import load_classifier
 from leuko.models.feature_classifier import FeatureClassifier
 from leuko.models.foreign import PICTURES, fit_domain
@@ -26,16 +26,19 @@ from leuko.packs.reading import read_images, read_values
 from leuko.training.predict import BATCH
 
 MIN_SIDE = 16
+LEAST_UNLABELLED = 30
+"""Fewer cells have no median and spread worth the name."""
 
 
 def adapt_model(
-    model: Path, folder: Path, out: Path, *, synonyms: Mapping[str, str], unlabelled: Path | None = None
+    model: Path, folder: Path | None, out: Path, *, synonyms: Mapping[str, str], unlabelled: Path | None = None
 ) -> Adapted:
     """Write a model for another laboratory.
 
     Args:
         model: a classifier on features, such as `models/probes/morphology.safetensors`.
-        folder: a few labelled cells of the other laboratory, in a folder for every class.
+        folder: a few labelled cells of the other laboratory, in a folder for every class; without it, descriptors are
+            aligned by the unlabelled ones, and the temperature stays that of the own laboratory.
         out: where to write the new model.
         synonyms: further names of class folders.
         unlabelled: a folder of further images of that laboratory; the more there are, the better is known how its
@@ -45,7 +48,7 @@ def adapt_model(
         The classifier, and how it was found.
 
     Raises:
-        LeukoError: if the model is of another kind, or with all that is wrong with the images.
+        LeukoError: if the model is of another kind, with all that is wrong with the images, or if they are too few.
     """
     if reason := left_out(model):
         raise LeukoError(f"{model} holds no model: {reason}")
@@ -55,22 +58,33 @@ def adapt_model(
             f"{model} is a network that would have to be trained anew; take a classifier on features, such as "
             "models/probes/morphology.safetensors"
         )
-    rows = survey_laboratory(
-        folder, classes=config["classes"], synonyms=synonyms, min_side=MIN_SIDE, max_value="auto"
-    ).assign(root=str(folder))
-    n_labelled = len(rows)
-    if rows["class"].nunique() < 2:
-        raise LeukoError(f"{folder} has cells of one class only; label some of every class that is to be told")
+    settings = Probe.model_validate(config["settings"])
+    found = []
+    if folder:
+        labelled = survey_laboratory(
+            folder, classes=config["classes"], synonyms=synonyms, min_side=MIN_SIDE, max_value="auto"
+        )
+        if labelled["class"].nunique() < 2:
+            raise LeukoError(f"{folder} has cells of one class only; label some of every class that is to be told")
+        found.append(labelled.assign(root=str(folder)))
+    n_labelled = sum(map(len, found))
     if unlabelled:
-        further = survey_unlabelled(unlabelled, min_side=MIN_SIDE, max_value="auto").assign(root=str(unlabelled))
-        rows = pd.concat([rows, further], ignore_index=True)
+        further = survey_unlabelled(unlabelled, min_side=MIN_SIDE, max_value="auto")
+        found.append(further.assign(root=str(unlabelled)))
+    rows = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    if not n_labelled and len(rows) < LEAST_UNLABELLED:
+        raise LeukoError(
+            f"{len(rows)} cells without labels do not tell how a laboratory's cells differ: give at least "
+            f"{LEAST_UNLABELLED} of all classes, or a folder of labelled ones"
+        )
     files = [Path(root) / path for root, path in zip(rows["root"], rows["path"], strict=True)]
     depths = from_column(rows["scale"])
     features, descriptors, scale = _measure(classifier, config["side"], rows, files, depths)
     labels = np.array([config["classes"].index(label) for label in rows["class"][:n_labelled]])
-    adapted = adapt(
-        classifier, features[:n_labelled], labels, features[n_labelled:], Probe.model_validate(config["settings"])
-    )
+    if n_labelled:
+        adapted = adapt(classifier, features[:n_labelled], labels, features[n_labelled:], settings)
+    else:
+        adapted = Adapted(align(classifier, features, settings), config["temperature"], aligned=True, accuracy={})
     known = {
         "model": f"{config['model']}-adapted",
         "temperature": adapted.temperature,

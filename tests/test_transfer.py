@@ -133,14 +133,14 @@ def test_labels_are_spread_only_where_they_are_few(trained, tmp_path):
     n_train = len(read_rows(trained / "data/packs/cells/train"))
     path = Path("models/probes/morphology.safetensors")
     n_labelled = load_config(trained / path)["centres"]
-    assert n_labelled == n_train  # all have labels
+    assert n_labelled == 2 * n_train  # all have labels; a copy of each is in another stain
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     manifest = read_manifest(tmp_path / "data/manifest.csv")
     train = (manifest["set"] == "wbc") & (manifest["part"] == "train")
     manifest.loc[train, "subset"] = np.where(manifest[train].groupby("class").cumcount() == 0, 1, 100)
     manifest.to_csv(tmp_path / "data/manifest.csv", index=False)
     root = load_params(Params, trained / "params.yaml").data_root
-    for few_labels, n_centres in (("propagate", n_train), ("none", 5)):
+    for few_labels, n_centres in (("propagate", 2 * n_train), ("none", 2 * 5)):
         settings = {"probe.few_labels": few_labels, "split": 1}
         write_settings(tmp_path, data_root=root, transfer=TRANSFER, **settings)
         run_stage("probe", tmp_path)

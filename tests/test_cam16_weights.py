@@ -9,7 +9,8 @@ from torchvision.models import ResNet18_Weights, resnet18, resnet34
 from leuko.core.errors import LeukoError
 from leuko.models.store import save_model
 from leuko.models.tissue import Cam16Net, load_backbone
-from tests.test_models import Trap, assert_same, state, stirred
+from tests.models import assert_same, state, stirred
+from tests.test_model_files import Trap
 
 
 @pytest.fixture(scope="module")

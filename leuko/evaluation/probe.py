@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from leuko.core.params.transfer import Probe
 from leuko.evaluation.propagation import propagate_labels, remove_nuisance, whiten
@@ -125,7 +126,8 @@ def fit_kernel_ridge(
     from sklearn.kernel_ridge import KernelRidge  # not before it is wanted: it takes long to import
 
     ridge = KernelRidge(alpha=regularization, kernel="rbf", gamma=gamma)
-    ridge.fit(centres, CERTAIN * (2 * np.eye(n_classes)[targets] - 1), sample_weight=importance)
+    with threadpool_limits(1, user_api="blas"):  # with more threads sums have other last digits
+        ridge.fit(centres, CERTAIN * (2 * np.eye(n_classes)[targets] - 1), sample_weight=importance)
     weights: Array = ridge.dual_coef_
     return weights
 

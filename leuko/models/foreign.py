@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from leuko.core.files import atomic_file
@@ -103,12 +104,13 @@ def fit_domain(train: Values, val: Values) -> Domain:
     if len(cells) < 2:
         n_descriptors = train.shape[1]
         return Domain(np.zeros(n_descriptors), np.zeros((n_descriptors, n_descriptors)), np.inf)
-    mean, whitening = _whitening(cells)
-    whole = Domain(mean, whitening, np.inf)
-    distances = [whole.distances(val)]
-    if len(cells) > FOLDS:
-        for inner, outer in KFold(FOLDS, shuffle=True, random_state=0).split(cells):
-            distances.append(Domain(*_whitening(cells[inner]), np.inf).distances(cells[outer]))
+    with threadpool_limits(1, user_api="blas"):  # with more threads sums have other last digits
+        mean, whitening = _whitening(cells)
+        whole = Domain(mean, whitening, np.inf)
+        distances = [whole.distances(val)]
+        if len(cells) > FOLDS:
+            for inner, outer in KFold(FOLDS, shuffle=True, random_state=0).split(cells):
+                distances.append(Domain(*_whitening(cells[inner]), np.inf).distances(cells[outer]))
     own = np.concatenate(distances)
     return Domain(mean, whitening, float(np.quantile(own, 1 - RATE)) if len(own) else np.inf)
 

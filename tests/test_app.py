@@ -18,8 +18,8 @@ from leuko.core.errors import LeukoError
 from tests.browser import CHROMIUM, Browser
 from tests.conftest import REPOSITORY
 from tests.course import WBC, content, noise
+from tests.drawn_masks import cell
 from tests.models import write_model
-from tests.pictures import cell
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")

@@ -12,7 +12,7 @@ from leuko.data.leftovers import is_leftover, stands_for
 from leuko.data.scale import from_column
 from leuko.data.summary import verdict
 from leuko.data.survey import Survey, survey_data
-from tests import pictures
+from tests import drawn_masks, pictures
 from tests.conftest import tiny_settings
 from tests.course import WBC, draw_course, noise, save
 
@@ -66,8 +66,8 @@ def test_frames_that_show_nothing_are_told_dropped_or_refused(course, kind, imag
 
 def test_what_is_far_more_out_of_focus_than_the_others_is_told(course):
     for number in range(12):
-        save(pictures.cell(number, 128)[0], course / FOLDER / f"cell{number}.png")
-    save(pictures.cell(0, 128)[0].filter(ImageFilter.GaussianBlur(20)), course / FOLDER / "blurred.png")
+        save(drawn_masks.cell(number, 128)[0], course / FOLDER / f"cell{number}.png")
+    save(drawn_masks.cell(0, 128)[0].filter(ImageFilter.GaussianBlur(20)), course / FOLDER / "blurred.png")
     assert survey(course).warnings.found == {picture_checks.OUT_OF_FOCUS: {f"{FOLDER}/blurred.png"}}
 
 
@@ -127,7 +127,7 @@ def damaged(content: bytes, kind: str, rng: np.random.Generator) -> bytes:
 def test_damaged_jpegs_are_refused(tmp_path, kind):
     rng = np.random.default_rng(0)
     content = io.BytesIO()
-    pictures.cell(0, 160)[0].save(content, "JPEG", quality=95)
+    drawn_masks.cell(0, 160)[0].save(content, "JPEG", quality=95)
     path = tmp_path / "image.jpg"
     path.write_bytes(content.getvalue())
     probe_image(path)

@@ -11,7 +11,7 @@ from leuko.commands import check
 from leuko.data.survey import survey_data
 from leuko.report.data_page import data_report, overlay
 from leuko.report.rendering import fill
-from tests import pictures
+from tests import drawn_masks
 from tests.conftest import tiny_settings, write_settings
 from tests.course import WBC, draw_course, save
 
@@ -24,10 +24,12 @@ def course(tmp_path_factory):
     """A data root with cells that have masks, a blank frame, a leak, groups and two formats."""
     root = draw_course(tmp_path_factory.mktemp("page"), train=3, val=3, masked=0, cam16=1, subsets=())
     for number in range(0, 18, 3):  # none of which looks like another
-        image, cell = pictures.cell(number)
+        image, cell = drawn_masks.cell(number)
         save(image, root / FOLDER / f"95-8-10-1_{number}_1.png")
-        save(Image.fromarray(pictures.greys_of(cell)), root / f"WBC_100/train/mask/Monocyte/95-8-10-1_{number}_1.png")
-    save(pictures.cell(0)[0], root / "WBC_100/val/data/Monocyte/95-8-10-1_9_1.png")
+        save(
+            Image.fromarray(drawn_masks.greys_of(cell)), root / f"WBC_100/train/mask/Monocyte/95-8-10-1_{number}_1.png"
+        )
+    save(drawn_masks.cell(0)[0], root / "WBC_100/val/data/Monocyte/95-8-10-1_9_1.png")
     save(Image.new("RGB", (40, 40), 255), root / FOLDER / "95-8-11-1_1_1.png")
     return root
 
@@ -70,7 +72,7 @@ def test_problems_come_first(course, tmp_path):
 
 
 def test_an_overlay_leaves_what_is_kept_and_fades_the_rest():
-    image, cell = pictures.cell(0)
+    image, cell = drawn_masks.cell(0)
     shown = overlay(np.asarray(image), cell)
     assert shown.size == image.size
     assert shown.getpixel((32, 32)) == image.getpixel((32, 32))

@@ -13,8 +13,8 @@ from leuko.prediction import export
 from leuko.prediction.export import draw_cells, export_onnx
 from tests.conftest import REPOSITORY
 from tests.course import WBC
+from tests.drawn_masks import cell
 from tests.models import draw_classifier, write_model
-from tests.pictures import cell
 
 pytest.importorskip("onnxruntime")
 EXAMPLE = next(

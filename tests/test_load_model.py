@@ -13,8 +13,9 @@ from leuko import load_model
 from leuko.core.errors import LeukoError
 from leuko.models.store import save_left_out, save_model
 from tests.conftest import REPOSITORY
+from tests.drawn_masks import cell
 from tests.models import KINDS, draw_classifier, write_model
-from tests.pictures import cell, picture, ways
+from tests.pictures import picture, ways
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ from leuko.data.mask_checks import COPIES, EMPTY, LINES, SWAPPED, UNRELATED
 from leuko.data.mask_reading import MaskRule, read_mask
 from leuko.data.masks import plan_masks, write_masked
 from leuko.data.survey import Survey, survey_data
-from tests import pictures
+from tests import drawn_masks, pictures
 from tests.conftest import tiny_settings
 from tests.course import WBC, draw_course, save
 
 OPTIONS = tiny_settings()["ingest"] | {"classes": WBC, "synonyms": {}}
 TRAIN = "WBC_100/train"
-KINDS = tuple(pictures.masks_of(pictures.cell(0)[1]))
+KINDS = tuple(drawn_masks.masks_of(drawn_masks.cell(0)[1]))
 N = 6
 
 
@@ -24,7 +24,7 @@ def course(tmp_path):
     """A data root without masks, but for some images of Monocyte that show cells: `c0` to `c5`."""
     root = draw_course(tmp_path, train=2, val=2, masked=0, cam16=1, subsets=())
     for number in range(N):
-        save(pictures.cell(number)[0], root / f"{TRAIN}/data/Monocyte/c{number}.png")
+        save(drawn_masks.cell(number)[0], root / f"{TRAIN}/data/Monocyte/c{number}.png")
     return root
 
 
@@ -36,7 +36,7 @@ def add_mask(root, number, content, extension=".png", name="c{}"):
 
 def add_masks(root, kind, numbers=range(N)):
     for number in numbers:
-        extension, content = pictures.masks_of(pictures.cell(number)[1])[kind]
+        extension, content = drawn_masks.masks_of(drawn_masks.cell(number)[1])[kind]
         add_mask(root, number, content, extension)
 
 
@@ -63,7 +63,7 @@ def test_a_set_of_masks_of_any_kind_keeps_the_cells(course, kind):
     found = masks(course)
     assert len(found) == N
     for number, mask in found.items():
-        wrong = (mask != pictures.cell(number)[1]).mean()
+        wrong = (mask != drawn_masks.cell(number)[1]).mean()
         assert wrong <= (0.02 if "jpeg" in kind or "soft" in kind else 0)
     assert not survey(course).warnings.found
 
@@ -77,7 +77,7 @@ def test_one_of_another_kind_among_black_and_white_ones_does_too(course, kind):
     if kind == "numbers from one":  # nothing tells that this one begins with another number
         assert EMPTY not in survey(course).problems.found
         return
-    assert (masks(course)[0] != pictures.cell(0)[1]).mean() <= (0.02 if "jpeg" in kind or "soft" in kind else 0)
+    assert (masks(course)[0] != drawn_masks.cell(0)[1]).mean() <= (0.02 if "jpeg" in kind or "soft" in kind else 0)
 
 
 @pytest.mark.parametrize(
@@ -104,20 +104,20 @@ def test_the_setting_says_what_is_kept(course, setting, kept):
 
 def test_soft_edges_are_no_labels(course):
     for number in range(N):
-        drawn = Image.fromarray(pictures.greys_of(pictures.cell(number)[1])).filter(ImageFilter.GaussianBlur(1))
+        drawn = Image.fromarray(drawn_masks.greys_of(drawn_masks.cell(number)[1])).filter(ImageFilter.GaussianBlur(1))
         save(drawn, course / f"{TRAIN}/mask/Monocyte/c{number}.png")
     for number, mask in masks(course).items():
-        assert (mask != pictures.cell(number)[1]).mean() < 0.02
+        assert (mask != drawn_masks.cell(number)[1]).mean() < 0.02
 
 
 def test_masks_that_are_no_masks_are_listed(course):
     add_masks(course, "black and white", range(1, N))
-    image, cell = pictures.cell(0)
+    image, cell = drawn_masks.cell(0)
     inner = np.roll(cell, 1, 0) & np.roll(cell, -1, 0) & np.roll(cell, 1, 1) & np.roll(cell, -1, 1)
     wrong = {
-        SWAPPED: Image.fromarray(255 - pictures.greys_of(cell)),
-        LINES: Image.fromarray(pictures.greys_of(cell & ~inner)),
-        UNRELATED: Image.fromarray(pictures.greys_of(np.roll(cell, 32, 1))),
+        SWAPPED: Image.fromarray(255 - drawn_masks.greys_of(cell)),
+        LINES: Image.fromarray(drawn_masks.greys_of(cell & ~inner)),
+        UNRELATED: Image.fromarray(drawn_masks.greys_of(np.roll(cell, 32, 1))),
     }
     for kind, mask in wrong.items():
         save(mask, course / f"{TRAIN}/mask/Monocyte/c0.png")
@@ -131,17 +131,17 @@ def test_masks_that_are_no_masks_are_listed(course):
 def test_tissue_masks_are_inverted_where_those_of_normal_tissue_are_white(course):
     folder = course / "CAM16_100cls_10mask/train"
     for number in range(2):
-        image, cell = pictures.cell(number)
+        image, cell = drawn_masks.cell(number)
         for label, drawn in (("normal", np.zeros_like(cell)), ("tumor", np.roll(cell, 32, 0))):
             save(image, folder / f"data/{label}/c{number}.png")
-            save(Image.fromarray(255 - pictures.greys_of(drawn)), folder / f"mask/{label}/c{number}.png")
+            save(Image.fromarray(255 - drawn_masks.greys_of(drawn)), folder / f"mask/{label}/c{number}.png")
     found = survey(course)
     found.problems.raise_if_any(course)
     rows = found.manifest[(found.manifest["mask"] != "") & (found.manifest["class"] == "tumor")]
     assert len(rows) == 2
     for _, row in rows.iterrows():
         kept = read_mask(course / row["mask"], MaskRule.parse(row["mask_rule"]))
-        np.testing.assert_array_equal(kept, np.roll(pictures.cell(int(row["path"][-5]))[1], 32, 0))
+        np.testing.assert_array_equal(kept, np.roll(drawn_masks.cell(int(row["path"][-5]))[1], 32, 0))
 
 
 @pytest.mark.parametrize("oblong", [False, True])
@@ -150,13 +150,13 @@ def test_tissue_masks_are_inverted_where_those_of_normal_tissue_are_white(course
 def test_a_mask_follows_its_image_where_it_lies_like_that(course, orientation, raw, oblong):
     cells = []
     for number in range(N):
-        pixels, cell = (np.roll(values, (-9, 7), (0, 1))[: 48 if oblong else 64] for values in pictures.cell(number))
+        pixels, cell = (np.roll(values, (-9, 7), (0, 1))[: 48 if oblong else 64] for values in drawn_masks.cell(number))
         exif = Image.Exif()
         exif[0x0112] = orientation
         lying = Image.fromarray(np.ascontiguousarray(pictures.laid(pixels, orientation)))
         save(lying, course / f"{TRAIN}/data/Monocyte/c{number}.png", exif=exif)
         drawn = np.ascontiguousarray(pictures.laid(cell, orientation) if raw else cell)
-        save(Image.fromarray(pictures.greys_of(drawn)), course / f"{TRAIN}/mask/Monocyte/c{number}.png")
+        save(Image.fromarray(drawn_masks.greys_of(drawn)), course / f"{TRAIN}/mask/Monocyte/c{number}.png")
         cells.append(cell)
     for number, mask in masks(course).items():
         np.testing.assert_array_equal(mask, cells[number])
@@ -171,7 +171,7 @@ def test_a_mask_follows_its_image_where_it_lies_like_that(course, orientation, r
 )
 def test_masks_may_be_named_by_a_pattern(course, pattern, name):
     for number in range(N):
-        add_mask(course, number, pictures.masks_of(pictures.cell(number)[1])["black and white"][1], ".bmp", name)
+        add_mask(course, number, drawn_masks.masks_of(drawn_masks.cell(number)[1])["black and white"][1], ".bmp", name)
     kinds = survey(course).problems.found
     assert [kind for kind in kinds if f"set ingest.mask_name to '{pattern}'" in kind] == list(kinds)
     assert len(masks(course, mask_name=pattern)) == N

@@ -12,8 +12,9 @@ from leuko import load_model
 from leuko.models.store import save_model
 from leuko.prediction.table import predict_to_table
 from tests.course import WBC, content
+from tests.drawn_masks import cell
 from tests.models import draw_classifier
-from tests.pictures import cell, laid
+from tests.pictures import laid
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("starlette")

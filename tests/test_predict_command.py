@@ -20,8 +20,8 @@ from leuko.prediction.labels import read_labels
 from leuko.prediction.table import predict_to_table
 from tests.conftest import REPOSITORY
 from tests.course import WBC, noise
+from tests.drawn_masks import cell
 from tests.models import write_model
-from tests.pictures import cell
 
 
 @pytest.fixture(scope="module")

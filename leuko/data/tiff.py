@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from leuko.data.unreadable import INSTALL, UnreadableImageError, check_size
 
@@ -69,35 +71,37 @@ def is_tiff(content: bytes) -> bool:
     return content.startswith(STARTS)
 
 
-def pillow_reads(image: Any) -> bool:  # noqa: ANN401  (Pillow's class for TIFF, whose tags are untyped)
+def pillow_reads(image: Image.Image) -> bool:
     """Whether Pillow reads a TIFF rightly: one page, as it lies; and if there are several channels, 8 bits, together.
 
     Args:
-        image: opened, but not yet decoded.
+        image: a TIFF, opened, but not yet decoded.
     """
+    assert isinstance(image, TiffImageFile)
     tags = image.tag_v2
     if image.n_frames > 1 or tags.get(ORIENTATION, 1) != 1 or tags.get(COMPRESSION, 1) not in PLAIN:
         return False
-    photometric = tags.get(PHOTOMETRIC)
+    photometric = tags.get(PHOTOMETRIC, RGB)
     if photometric == PALETTE and max(tags.get(COLOR_MAP, (BYTES,))) < BYTES:
         return False
     return tags.get(SAMPLES_PER_PIXEL, 1) == 1 or (
         tags.get(PLANAR, 1) == 1
         and max(tags.get(BITS_PER_SAMPLE, (1,))) <= 8
         and photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO)
-        and tags.get(SAMPLES_PER_PIXEL) - len(COLOURS.get(photometric, "RGB")) <= 1
+        and tags[SAMPLES_PER_PIXEL] - len(COLOURS.get(photometric, "RGB")) <= 1
     )
 
 
-def stored(image: Any) -> Samples | None:  # noqa: ANN401  (Pillow's class for TIFF, whose tags are untyped)
+def stored(image: Image.Image) -> Samples | None:
     """The samples of a grey TIFF as they are in the file, if they are others than Pillow's eight bits.
 
     Pillow takes unsigned integers of 32 bits for signed ones and signed ones of eight for unsigned ones, and follows a
     scale on which 0 is white up to eight bits only.
 
     Args:
-        image: decoded by Pillow.
+        image: a TIFF, decoded by Pillow.
     """
+    assert isinstance(image, TiffImageFile)
     tags, values = image.tag_v2, np.asarray(image)
     bits, is_signed = tags.get(BITS_PER_SAMPLE, (1,))[0], tags.get(SAMPLE_FORMAT, (1,))[0] == SIGNED
     if values.ndim > 2 or image.mode == "P" or (bits <= 8 and not is_signed):

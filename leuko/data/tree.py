@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import stat
 import unicodedata
@@ -110,7 +109,7 @@ class Tree:
     def entries(self, folder: Path) -> tuple[list[Path], list[Path]]:
         """The folders and the files in a folder, by name, without what operating systems leave behind."""
         try:
-            names = sorted(os.listdir(self.root / folder))  # noqa: PTH208  (names, not paths)
+            names = sorted(path.name for path in (self.root / folder).iterdir())
         except OSError as error:
             self.problems.add(LOCKED, f"{folder.as_posix()}: {error.strerror}")
             return [], []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -80,7 +78,7 @@ def propagate_labels(
     return result
 
 
-def _neighbours(features: Array, n_neighbours: int) -> Any:  # noqa: ANN401  (SciPy's sparse arrays are untyped)
+def _neighbours(features: Array, n_neighbours: int) -> sparse.csr_array:
     """The graph: a sparse symmetric matrix, shape (image, image), normalised by the images' degrees."""
     from sklearn.neighbors import NearestNeighbors
 
@@ -96,4 +94,5 @@ def _neighbours(features: Array, n_neighbours: int) -> Any:  # noqa: ANN401  (Sc
     )
     graph = graph + graph.T
     scale = sparse.diags_array(1 / np.sqrt(graph.sum(axis=1)))
-    return scale @ graph @ scale
+    normalized: sparse.csr_array = scale @ graph @ scale
+    return normalized

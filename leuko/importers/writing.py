@@ -59,14 +59,14 @@ def place(of_set: str, rows: Sequence[tuple[Item, str, str]]) -> list[Placed]:
     for item, label, part in rows:
         data, masks = _folders(of_set, part)
         folder = data / label
-        stem, ending = os.path.splitext(item.name)  # noqa: PTH122  (a name, not a path)
-        names = (stem if count == 1 else f"{stem}-{count}" for count in range(1, len(rows) + 1))
-        stem = next(name for name in names if (folder, _plain(name)) not in taken)
+        name = PurePosixPath(item.name)
+        stems = (name.stem if count == 1 else f"{name.stem}-{count}" for count in range(1, len(rows) + 1))
+        stem = next(stem for stem in stems if (folder, _plain(stem)) not in taken)
         taken.add((folder, _plain(stem)))
         mask = None
         if item.mask and masks:
             mask = masks / label / f"{stem}{item.mask.suffix if isinstance(item.mask, Path) else '.png'}"
-        placed.append(Placed(item, label, part, folder / f"{stem}{ending}", mask))
+        placed.append(Placed(item, label, part, folder / f"{stem}{name.suffix}", mask))
     return placed
 
 

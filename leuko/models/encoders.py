@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ MAX_WIDTH, MAX_SIDE = 256, 1024
 """A file may not ask for more memory than an encoder of this size needs."""
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """From images to features.
 
     Attributes:
@@ -37,6 +38,7 @@ class Encoder(nn.Module):
 
     n_features: int
 
+    @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """Encode.
 
@@ -46,7 +48,6 @@ class Encoder(nn.Module):
         Returns:
             Features, shape (image, n_features).
         """
-        raise NotImplementedError
 
 
 class _Block(nn.Module):

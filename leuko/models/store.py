@@ -188,7 +188,7 @@ def read_nested_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _read(path: Path) -> Any:  # noqa: ANN401  (whatever the file holds)
+def _read(path: Path) -> object:
     """Read a file of tensors, without executing anything in it.
 
     Raises:

@@ -10,8 +10,10 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -28,6 +30,9 @@ from leuko.models.build import load_classifier
 from leuko.models.classifier import Classifier
 from leuko.prediction.model import Model, Prepared, load_model
 from leuko.prediction.preparing import ImageLike
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 OPSET = 18
 BATCHES = (1, 2, 7)
@@ -121,19 +126,17 @@ def export_onnx(path: Path, out: Path, images: Sequence[ImageLike]) -> Exported:
     return Exported(model.preparation.inputs, (path.stat().st_size, out.stat().st_size), difference, (ours, theirs))
 
 
-def _runtime() -> Any:  # noqa: ANN401  (a module)
+def _runtime() -> ModuleType:
     """Import what runs ONNX files.
 
     Raises:
         LeukoError: if something that export needs is not installed.
     """
     try:
-        import onnx  # noqa: F401
-        import onnxruntime
-        import onnxscript  # noqa: F401
+        _, _, runtime = map(import_module, ("onnx", "onnxscript", "onnxruntime"))
     except ImportError as error:
         raise LeukoError(f"{error.name} is not installed, which export needs: {INSTALL}") from error
-    return onnxruntime
+    return runtime
 
 
 def _repeated(prepared: Sequence[Prepared], least: int) -> list[Prepared]:
@@ -181,12 +184,12 @@ def _metadata(model: Model) -> dict[str, Any]:
     }
 
 
-def _feed(session: Any, inputs: tuple[Tensor, ...]) -> Mapping[str, NDArray[np.float32]]:  # noqa: ANN401
+def _feed(session: InferenceSession, inputs: tuple[Tensor, ...]) -> Mapping[str, NDArray[np.float32]]:
     """Inputs as onnxruntime takes them: by their names."""
     return {entry.name: tensor.numpy() for entry, tensor in zip(session.get_inputs(), inputs, strict=True)}
 
 
-def _difference(model: Model, session: Any, inputs: tuple[Tensor, ...]) -> float:  # noqa: ANN401
+def _difference(model: Model, session: InferenceSession, inputs: tuple[Tensor, ...]) -> float:
     """The largest difference of a calibrated probability between PyTorch and an ONNX session."""
     with torch.no_grad():
         expected = model.network.classify(*inputs).double().numpy()

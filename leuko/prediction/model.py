@@ -144,7 +144,7 @@ class Model:
         Raises:
             LeukoError: if an image cannot be used; which one and why.
         """
-        many: Sequence[ImageLike] = [images] if _is_one(images) else list(images)  # type: ignore[list-item, arg-type]
+        many = _as_list(images)
         found, unlike = [], []
         for place, (image, outcome) in enumerate(zip(many, self.outcomes(many), strict=True)):
             if outcome.error:
@@ -236,11 +236,13 @@ class Model:
         return tuple(tensors)
 
 
-def _is_one(images: ImageLike | Iterable[ImageLike]) -> bool:
-    """Whether this is one image rather than several."""
+def _as_list(images: ImageLike | Iterable[ImageLike]) -> list[ImageLike]:
+    """Images one by one; one alone makes a list of one."""
     if isinstance(images, np.ndarray):
-        return images.ndim < 4
-    return isinstance(images, str | PathLike | bytes | Image.Image)
+        return [images] if images.ndim < 4 else list(images)
+    if isinstance(images, str | bytes | Image.Image):
+        return [images]
+    return [Path(images)] if isinstance(images, PathLike) else list(images)
 
 
 def _prepare(preparation: Preparation, images: Sequence[ImageLike]) -> list[Prepared | str]:

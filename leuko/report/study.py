@@ -14,11 +14,11 @@ from leuko.arms import Arm, GainOf, arms, gains
 from leuko.core.errors import LeukoError
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
-from leuko.evaluation.predictions import read_predictions
 from leuko.report import published
 from leuko.report.blocks import Block, Cell, Figure, Listing, Report, Row, Section, Table
 from leuko.report.drawing import efficiency_panel, gains_figure
 from leuko.report.page import write_report
+from leuko.report.runs import HISTORIES, Run, Runs, fullest, having
 from leuko.report.sections import (
     SCORES,
     calibration_figure,
@@ -38,7 +38,6 @@ from leuko.report.sections import (
 )
 
 HEADLINE = ("balanced_accuracy", "accuracy", "macro_f1")
-HISTORIES = Path("plots/history")
 
 
 def build_report(study: Path, out: Path) -> None:
@@ -72,7 +71,7 @@ def study_report(study: Path) -> Report:
     except FileNotFoundError as error:
         raise LeukoError(f"{error.filename} is missing; make study writes it") from error
     runs = {split: [Run(study, split, seed) for seed in part["seeds"]] for split, part in splits.items()}
-    some_run = _fullest(runs)
+    some_run = fullest(runs)
     params = load_params(Params, some_run.folder / "params.yaml")
     every, classes = arms(params.transfer), params.classes
     present = [arm for arm in every if all(arm.key in part["arms"] for part in splits.values())]
@@ -151,44 +150,6 @@ def _listed(items: Sequence[str]) -> str:
     """Items with commas between them, and an "and" before the last."""
     *first, last = items
     return f"{', '.join(first)} and {last}" if first else last
-
-
-class Run:
-    """One run of a study: one share of the labels, one seed.
-
-    Args:
-        study: the study's folder.
-        split: percentage of the labels.
-        seed: of the run.
-    """
-
-    def __init__(self, study: Path, split: str, seed: int) -> None:
-        self.folder = study / f"cells/split{split}-seed{seed}"
-        comparison = json.loads((self.folder / "comparison.json").read_text())
-        self.scores: dict[str, Any] = comparison["arms"]
-        self.left_out: dict[str, str] = comparison["left_out"]
-
-    def predictions(self, arm: Arm) -> pd.DataFrame:
-        """What an arm says of the test images."""
-        return read_predictions(self.folder / "predictions" / arm.predictions.name)
-
-    def history(self, path: Path) -> pd.DataFrame:
-        """What a training went through, epoch by epoch; `path` as the pipeline has it."""
-        return pd.read_csv(self.folder / "history" / path.relative_to(HISTORIES))
-
-
-Runs = Mapping[str, Sequence[Run]]
-"""By percentage of the labels, a run for every seed."""
-
-
-def _fullest(runs: Runs) -> Run:
-    """The first of the runs that have the most arms."""
-    return max((run for of_split in runs.values() for run in of_split), key=lambda run: len(run.scores))
-
-
-def _having(arm: Arm, runs: Sequence[Run]) -> list[Run]:
-    """The runs that have an arm; its family may have been trained with the first seeds alone."""
-    return [run for run in runs if arm.key in run.scores]
 
 
 def _label_blocks(
@@ -286,7 +247,7 @@ def _class_blocks(runs: Runs, present: Sequence[Arm], classes: Sequence[str]) ->
     means = {
         split: {
             arm: {
-                label: _mean([run.scores[arm.key]["classes"][label]["f1"] for run in _having(arm, of_split)])
+                label: _mean([run.scores[arm.key]["classes"][label]["f1"] for run in having(arm, of_split)])
                 for label in classes
             }
             for arm in present
@@ -309,7 +270,7 @@ def _class_blocks(runs: Runs, present: Sequence[Arm], classes: Sequence[str]) ->
             confusion_figure(
                 f"confusion-{split}",
                 f"With {split} % of the labels: test images by class, of all seeds together.",
-                {arm: pd.concat([run.predictions(arm) for run in _having(arm, of_split)]) for arm in present},
+                {arm: pd.concat([run.predictions(arm) for run in having(arm, of_split)]) for arm in present},
                 classes,
             )
             for split, of_split in runs.items()
@@ -329,7 +290,7 @@ def _calibration(split: str, runs: Sequence[Run], present: Sequence[Arm], classe
         f"calibration-{split}",
         f"With {split} % of the labels: how often a model is right, by how sure it is.",
         {
-            arm: [(run.predictions(arm), run.scores[arm.key]["temperature"]) for run in _having(arm, runs)]
+            arm: [(run.predictions(arm), run.scores[arm.key]["temperature"]) for run in having(arm, runs)]
             for arm in present
         },
         classes,
@@ -338,7 +299,7 @@ def _calibration(split: str, runs: Sequence[Run], present: Sequence[Arm], classe
 
 def _training_figure(runs: Runs, present: Sequence[Arm]) -> Figure:
     """The curves of the blood cells, split by split, and those of the pre-trainings, which all runs share."""
-    some_run = _fullest(runs)
+    some_run = fullest(runs)
     return Figure(
         "training",
         "Training, a line for every seed. A mark is at the epoch whose weights were kept.",
@@ -349,7 +310,7 @@ def _training_figure(runs: Runs, present: Sequence[Arm]) -> Figure:
                     "val_balanced_accuracy",
                     "balanced accuracy",
                     {
-                        arm: [run.history(arm.history) for run in _having(arm, of_split)]
+                        arm: [run.history(arm.history) for run in having(arm, of_split)]
                         for arm in present
                         if arm.history
                     },

@@ -14,7 +14,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from leuko.training import distributed
+from tests import several_processes
 from tests.conftest import REPOSITORY
+from tests.trainings import CPU
 
 pytestmark = pytest.mark.slow
 
@@ -40,10 +42,9 @@ def launch(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 
 
-@pytest.mark.parametrize("name", ["wbc", "control"])
-def test_two_processes_train_as_one_and_write_once(workspace, name):
-    one = launch(workspace / "one", "-m", f"stages.train_{name}")
-    two = launch(workspace / "two", *TORCHRUN, "-m", f"stages.train_{name}")
+def test_two_processes_train_as_one_and_write_once(workspace):
+    one = launch(workspace / "one", "-m", "stages.train_control")
+    two = launch(workspace / "two", *TORCHRUN, "-m", "stages.train_control")
     assert (one.returncode, two.returncode) == (0, 0), two.stderr
     written = [
         {path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and ".resume" not in path.parts}
@@ -52,9 +53,9 @@ def test_two_processes_train_as_one_and_write_once(workspace, name):
     assert written[0] == written[1]
     assert not list((workspace / "two").glob(".resume/*"))
 
-    histories = [pd.read_csv(workspace / folder / f"plots/history/{name}.csv") for folder in ("one", "two")]
+    histories = [pd.read_csv(workspace / folder / "plots/history/control.csv") for folder in ("one", "two")]
     pd.testing.assert_frame_equal(*histories, rtol=1e-3)
-    first, second = (load_file(workspace / folder / f"models/{name}.safetensors") for folder in ("one", "two"))
+    first, second = (load_file(workspace / folder / "models/control.safetensors") for folder in ("one", "two"))
     assert first.keys() == second.keys()
     for key, values in first.items():
         torch.testing.assert_close(
@@ -64,53 +65,49 @@ def test_two_processes_train_as_one_and_write_once(workspace, name):
     assert any(not torch.equal(first[key], second[key]) for key in first)
 
 
-BANK = """
-import sys
-from pathlib import Path
-import numpy as np, torch
-from leuko.training import distributed
-from leuko.training.inputs import FeatureCache, FrozenEncoder, Images, cached
-
-device = distributed.join("cpu")
-pixels = np.random.default_rng(0).integers(0, 256, (37, 8, 8, 3), dtype=np.uint8)
-n_encoded = 0
-
-def network(images):
-    global n_encoded
-    n_encoded += len(images)
-    return (images * 2).half(), images.mean((1, 2, 3))[:, None]
-
-frozen = FrozenEncoder(network, Images(pixels, np.arange(37), device))
-banks = [FeatureCache(frozen, 8), FeatureCache(frozen, 1, Path())]
-n_for_banks = n_encoded - 2  # one image was for the shapes, of either
-# The first process has no room for it: then neither keeps anything, instead of one waiting for the other.
-room = 0 if distributed.is_rank_zero() else 1
-live = cached(frozen, n_orientations=1, n_uses=100, cache_gb=room, scratch=Path("missing"))
-assert live is frozen
-rank = int(distributed.chunk(torch.arange(distributed.world_size())))
-torch.save([n_for_banks, *(part for bank in banks for part in bank.outputs)], f"{rank}.pt")
-"""
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> dict[int, list[dict]]:
+    """What each process of one, and of three, has in the end; three, as two add in the same order in any case."""
+    alone, together = (tmp_path_factory.mktemp(name) for name in ("alone", "together"))
+    several_processes.main(alone)
+    several_processes.together(together, 3)
+    return {1: [torch.load(alone / "0.pt")], 3: [torch.load(together / f"{rank}.pt") for rank in range(3)]}
 
 
-def test_processes_share_the_encoding_and_all_have_the_whole(tmp_path):
-    (tmp_path / "bank.py").write_text(BANK)
-    (tmp_path / "one").mkdir()
-    for folder, command in ((tmp_path / "one", ()), (tmp_path, TORCHRUN)):
-        done = launch(folder, *command, str(tmp_path / "bank.py"))
-        assert done.returncode == 0, done.stderr
-    n_encoded, *expected = torch.load(tmp_path / "one/0.pt")
-    assert n_encoded == 304 + 48  # 37 images in eight views and in one, both rounded up to whole chunks of 16
-    for rank in range(2):
-        n_shared, *kept = torch.load(tmp_path / f"{rank}.pt")
-        assert n_shared == 160 + 32
-        assert len(kept) == len(expected) == 4
-        for part, whole in zip(kept, expected, strict=True):
+@pytest.mark.parametrize("name", several_processes.tasks())
+def test_three_processes_train_as_one_and_go_on_to_the_same_digits(done, name):
+    (alone,), together = ([process[name] for process in done[n]] for n in (1, 3))
+    expected, _ = alone["states"]
+    for process in together:
+        weights, of_interrupted = process["states"]
+        torch.testing.assert_close(weights, expected, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(of_interrupted, weights, rtol=0, atol=0)
+        torch.testing.assert_close(weights, together[0]["states"][0], rtol=0, atol=0)
+        for column, values in alone["history"].items():
+            assert process["history"][column] == pytest.approx(values, rel=1e-4)
+
+
+def test_gradients_are_exchanged_once_a_step(done):
+    n_steps = 9
+    shares = [process["micro-batches"]["exchanges"] for process in done[3]]
+    assert shares == [[False, True] * n_steps] * 2 + [[True] * n_steps]  # of three images, three and two
+    assert done[1][0]["micro-batches"]["exchanges"] == [False] * 4 * n_steps
+
+
+def test_processes_share_the_encoding_and_all_have_the_whole(done):
+    alone = done[1][0]["bank"]
+    assert alone["n_encoded"] == 304 + 48  # 37 images in eight views and in one, both rounded up to chunks of 16
+    for process in done[3]:
+        assert process["bank"]["n_encoded"] == 112 + 16
+        assert len(process["bank"]["outputs"]) == 4
+        for part, whole in zip(process["bank"]["outputs"], alone["outputs"], strict=True):
             assert torch.equal(part, whole)
 
 
 def test_one_process_is_left_as_it_is():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    distributed.join_batch_norms(net)
+    distributed.join_batch_norms(net, CPU)
+    assert distributed.data_parallel(net) is net
     assert type(net[1]) is nn.BatchNorm2d
     assert distributed.world_size() == 1
     assert distributed.is_rank_zero()
@@ -118,4 +115,15 @@ def test_one_process_is_left_as_it_is():
     assert torch.equal(distributed.shard(values), values)
     assert torch.equal(distributed.all_reduce(values.clone()), values)
     assert torch.equal(distributed.all_gather(distributed.chunk(values)), values)
-    assert [distributed.all_agree(answer, torch.device("cpu")) for answer in (True, False)] == [True, False]
+    assert [distributed.all_agree(answer, CPU) for answer in (True, False)] == [True, False]
+
+
+@pytest.mark.parametrize(("device", "kind"), [("cuda", nn.SyncBatchNorm), ("cpu", nn.BatchNorm2d)])
+def test_several_processes_join_their_batch_norms(monkeypatch, device, kind):
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    expected = net.state_dict()
+    distributed.join_batch_norms(net, torch.device(device))
+    assert isinstance(net[1], kind)
+    assert type(net[1]) is not nn.BatchNorm2d
+    torch.testing.assert_close(net.state_dict(), expected, rtol=0, atol=0)

@@ -44,10 +44,27 @@ def set_up(device: str, compute: Compute, seed: int) -> torch.device:
     return distributed.join(device)
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Let matrix units work on bfloat16 where that is wanted: by `auto`, on a GPU."""
-    wanted = device.type == "cuda" if precision == "auto" else precision == "bfloat16"
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+def takes_bfloat16(device: torch.device, compute: Compute) -> bool:
+    """Whether networks are trained in bfloat16: as the settings say or, by `auto`, where the device is made for it.
+
+    Args:
+        device: where they are trained.
+        compute: how to compute.
+
+    Returns:
+        By `auto`, true on a GPU, and on a CPU whose instructions include bfloat16's, if it may use all that it has.
+    """
+    if compute.precision != "auto":
+        return compute.precision == "bfloat16"
+    if device.type == "cpu":
+        known = torch.cpu.get_capabilities()
+        return compute.processor == "native" and any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    return device.type == "cuda"
+
+
+def autocast(device: torch.device, bfloat16: bool) -> torch.autocast:
+    """Let matrix units work on bfloat16, if that is wanted."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
 
 
 def to_device(model: nn.Module, device: torch.device) -> nn.Module:

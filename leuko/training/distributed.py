@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import atexit
 import os
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce as differentiable_all_reduce
+from torch.nn.parallel import DistributedDataParallel
 
 
 def join(device: str) -> torch.device:
@@ -77,13 +79,38 @@ def all_agree(answer: bool, device: torch.device) -> bool:
     return bool(all_reduce(torch.tensor(float(answer), device=device)) == world_size())
 
 
-def add_up_gradients(model: nn.Module) -> None:
-    """Add the processes' gradients: afterwards all have the whole batch's, in one exchange."""
-    if dist.is_initialized():
-        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        sums = all_reduce(torch.cat([gradient.flatten() for gradient in gradients]))
-        for gradient, part in zip(gradients, sums.split([gradient.numel() for gradient in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient))
+def data_parallel(model: nn.Module) -> nn.Module:
+    """What training calls in place of a network, so that a backward pass leaves the mean of all processes' gradients.
+
+    The exchange takes place while the pass goes on (Li et al. 2020, "PyTorch Distributed").
+
+    Args:
+        model: the network, on its device; all processes get the first one's parameters and buffers.
+
+    Returns:
+        A network around it; with one process the network itself.
+    """
+    if not dist.is_initialized():
+        return model
+    return DistributedDataParallel(
+        model,
+        forward_sync_buffers=False,  # they change alike everywhere, as batch norm sees the whole batch
+        # Otherwise gradients are put together in another order from the second step on, in which more than two
+        # processes add them up in another order too; a training that goes on would end with other digits.
+        find_unused_parameters=True,
+    )
+
+
+def without_exchange(network: nn.Module) -> AbstractContextManager[None]:
+    """A block of forward and backward pass whose gradients wait for those of the next one.
+
+    Args:
+        network: what `data_parallel` gave.
+    """
+    if not isinstance(network, DistributedDataParallel):
+        return nullcontext()
+    waiting: AbstractContextManager[None] = network.no_sync()
+    return waiting
 
 
 def broadcast_from_rank_zero(model: nn.Module) -> None:
@@ -95,29 +122,38 @@ def broadcast_from_rank_zero(model: nn.Module) -> None:
             tensor.copy_(firsts)
 
 
-def join_batch_norms(model: nn.Module) -> None:
-    """Let batch norm take its means over the shares of all processes; parameters and their names stay."""
+def join_batch_norms(model: nn.Module, device: torch.device) -> None:
+    """Let batch norm take its means over the shares of all processes; parameters and their names stay.
+
+    Args:
+        model: the network, changed in place.
+        device: where it is; on a GPU it gets PyTorch's `SyncBatchNorm`, which knows no other device.
+    """
     if dist.is_initialized():
+        if device.type == "cuda":
+            nn.SyncBatchNorm.convert_sync_batchnorm(model)
+            return
         for module in model.modules():
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = _BatchNormOverProcesses
 
 
 class _BatchNormOverProcesses(nn.BatchNorm2d):
-    """Batch norm over the whole batch; PyTorch's own, `SyncBatchNorm`, needs a GPU."""
+    """Batch norm over the whole batch on CPUs."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise images of shape (image, channel, height, width)."""
+        """Normalise maps of shape (image, channel, height, width); statistics are taken in single precision."""
         if not self.training:
             return super().forward(input)
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         assert self.momentum is not None
-        n_values = input.numel() // input.shape[1]
-        sums = differentiable_all_reduce(torch.cat([input.sum((0, 2, 3)), input.new_tensor([n_values])]))
+        maps = input.float()
+        n_values = maps.numel() // maps.shape[1]
+        sums = differentiable_all_reduce(torch.cat([maps.sum((0, 2, 3)), maps.new_tensor([n_values])]))
         n_all, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
-        centred = input - mean[:, None, None]
+        centred = maps - mean[:, None, None]
         var = differentiable_all_reduce(centred.square().sum((0, 2, 3))) / n_all
         with torch.no_grad():
             self.num_batches_tracked += 1
@@ -125,4 +161,4 @@ class _BatchNormOverProcesses(nn.BatchNorm2d):
             self.running_var.lerp_(var * n_all / (n_all - 1), self.momentum)
         scale = self.weight * torch.rsqrt(var + self.eps)
         normalised: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
-        return normalised
+        return normalised.to(input.dtype)

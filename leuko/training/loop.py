@@ -59,17 +59,21 @@ def train_one_epoch(
     order = batches(task.train.n_images, recipe.batch_size, n_steps, rng, _sampling_weights(task, recipe))
     # All at once, as small copies to a GPU in every step would make it wait.
     drawn = task.draw(torch.cat(list(order)), rng)
+    # Processes take the mean of their gradients, where the sum is wanted.
+    share = recipe.batch_size / distributed.world_size()
     for step, whole in enumerate(drawn.split(recipe.batch_size), start=1):
         batch = whole.map(distributed.shard)
         optimizer.zero_grad(set_to_none=True)
-        for micro_batch in task.micro_batches(batch):
-            outputs, targets = task.outputs(task.train, micro_batch)
-            losses = task.training_losses(outputs, targets)
-            (losses.sum() / recipe.batch_size).backward()
+        micro_batches = task.micro_batches(batch)
+        for micro_batch in micro_batches:
+            is_last = micro_batch is micro_batches[-1]
+            with nullcontext() if is_last else distributed.without_exchange(task.network):
+                outputs, targets = task.outputs(task.train, micro_batch)
+                losses = task.training_losses(outputs, targets)
+                (losses.sum() / share).backward()
             with torch.no_grad():
                 totals += torch.stack([losses.sum(), task.scores(outputs, targets, losses).sum()])
                 step_losses[step - 1] += losses.sum() / recipe.batch_size
-        distributed.add_up_gradients(task.model)
         clip_gradients(recipe, task.model)
         rates.append(float(schedule.get_last_lr()[0]))
         optimizer.step()
@@ -172,7 +176,8 @@ def fit(task: Task, recipe: Recipe, *, seed: int, title: str, checkpoint: Checkp
             f"a batch of {recipe.batch_size} images cannot be shared by {distributed.world_size()} processes"
         )
     to_device(task.model, task.device)
-    distributed.join_batch_norms(task.model)
+    distributed.join_batch_norms(task.model, task.device)
+    task.network = distributed.data_parallel(task.model)
     steps_per_epoch = n_steps_per_epoch(recipe, task.train.n_images)
     optimizer = make_optimizer(recipe, task.model)
     schedule = make_schedule(recipe, optimizer, recipe.epochs * steps_per_epoch)
@@ -190,6 +195,8 @@ def fit(task: Task, recipe: Recipe, *, seed: int, title: str, checkpoint: Checkp
         best_rank, best_epoch, best_state = tuple(state["best_rank"]), state["best_epoch"], state["best"]
         if distributed.is_rank_zero():
             tqdm.write(f"{title} goes on after epoch {len(history)} of {recipe.epochs}.")
+    if task.bfloat16 and task.device.type == "cpu" and distributed.is_rank_zero():
+        tqdm.write(f"{title} is trained in bfloat16 (compute.precision).")
     done = len(history)
     with tqdm(
         total=recipe.epochs * steps_per_epoch,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from leuko.core.params.compute import Compute
 from leuko.core.params.recipe import Recipe
-from leuko.training.device import autocast
+from leuko.training.device import autocast, takes_bfloat16
 from leuko.training.inputs import N_ORIENTATIONS, Inputs
 from leuko.training.recipe import class_weights
 
@@ -105,8 +105,9 @@ class Task(ABC):
         compute: Compute | None = None,
     ) -> None:
         self.model, self.train, self.val = model, train, val
+        self.network = model  # what is called; in training with several processes, it exchanges gradients
         self.orientations, self.augmentation = orientations, augmentation
-        self.precision = compute.precision if compute else "float32"
+        self.bfloat16 = compute is not None and takes_bfloat16(self.device, compute)
         if compute and compute.compile:
             model.compile()
 
@@ -147,8 +148,8 @@ class Task(ABC):
         if batch.augmented is not None:
             assert self.augmentation
             inputs = self.augmentation(inputs, batch.augmented)
-        with autocast(self.device, self.precision):
-            outputs: Tensor = self.model(*inputs)
+        with autocast(self.device, self.bfloat16):
+            outputs: Tensor = self.network(*inputs)
         return outputs.float(), self.targets(part, batch.rows, inputs)
 
     @abstractmethod

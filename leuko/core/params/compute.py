@@ -14,8 +14,9 @@ class Compute(Group):
 
     A long sum is divided among the `threads`, so their number decides its last digit; so do the instructions of the
     `processor`. `portable` keeps to AVX2, which x86-64 processors of all makes have; `native` takes the best there are.
-    `auto` leaves the threads to PyTorch (one per core, or `OMP_NUM_THREADS`), and takes bfloat16 on a GPU. `compile`
-    lets PyTorch fuse a network's layers, which takes about a minute first.
+    `auto` leaves the threads to PyTorch (one per core, or `OMP_NUM_THREADS`), and takes bfloat16 on a GPU and, for
+    `native`, on a processor with instructions for it (AVX512-BF16, AMX). `compile` lets PyTorch fuse a network's
+    layers, which takes about a minute first.
     """
 
     threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"]

@@ -60,7 +60,7 @@ def _step(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Work:
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        with autocast(inputs[0].device, "auto"):
+        with autocast(inputs[0].device, bfloat16=True):
             outputs = model(*inputs)
         outputs.float().square().mean().backward()
         optimizer.step()

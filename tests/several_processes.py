@@ -113,10 +113,10 @@ def _process(rank: int, folder: Path) -> None:
 
 def together(folder: Path, n_processes: int) -> None:
     """Let several processes do it, as torchrun would; forked, as each would import PyTorch for seconds."""
-    with socket.socket() as free, pytest.MonkeyPatch.context() as environment:
+    with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-        free.close()
+    with pytest.MonkeyPatch.context() as environment:
         for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": n_processes}.items():
             environment.setenv(name, str(value))
         start_processes(_process, (folder,), n_processes, start_method="fork")

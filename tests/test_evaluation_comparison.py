@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from scipy.stats import binomtest, bootstrap, chi2
 
-from leuko.evaluation import comparison
+from leuko.evaluation import comparison, intervals
 from leuko.evaluation.comparison import class_differences, compare, holm, words
 from leuko.evaluation.scores import HEADLINE, score
+from trials.coverage import coverage, draw_test
 
 NAMES = ("a", "b", "c", "d", "e")
 SHARES = (0.02, 0.07, 0.24, 0.06, 0.61)
@@ -233,44 +234,23 @@ def test_the_permutation_exchanges_whole_groups():
     assert compare(*pair)["mcnemar"]["p"] < 0.05
 
 
-def clustered(seed, *, n_groups=20, n_of_group=25, effect=0.2):
-    """Two models equally good on average, the first better or worse by the group; labels and groups."""
-    rng = np.random.default_rng(seed)
-    groups = np.repeat(np.arange(n_groups), n_of_group)
-    labels = rng.integers(0, 3, len(groups))
-    chances = 0.75 + rng.uniform(-effect, effect, n_groups)[groups], np.full(len(groups), 0.75)
-    predicted = (np.where(rng.random(len(groups)) < chance, labels, (labels + 1) % 3) for chance in chances)
-    first, second = (np.eye(3)[answers][None] for answers in predicted)
-    return first, second, labels, groups.astype(str)
-
-
-def coverage(draws, **options):
-    """The share of the intervals, over groups and over images, that hold the true difference, which is none."""
-    held = np.zeros(2)
-    for seed in range(draws):
-        *pair, groups = clustered(seed, **options)
-        for place, units in enumerate((groups, None)):
-            interval = compare(*pair, units)["interval"]["balanced_accuracy"]
-            held[place] += interval["low"] <= 0 <= interval["high"]
-    return held / draws
-
-
 @pytest.mark.slow
 def test_intervals_over_groups_hold_as_often_as_they_say_where_those_over_images_do_not(monkeypatch):
-    monkeypatch.setattr(comparison, "N_RESAMPLES", 600)
-    over_groups, over_images = coverage(500, n_groups=15)
-    assert 0.93 <= over_groups <= 0.97
-    assert over_images < 0.9
+    for module in (comparison, intervals):
+        monkeypatch.setattr(module, "N_RESAMPLES", 600)
+    for over_groups, over_images in coverage(500, n_groups=15).values():
+        assert 0.93 <= over_groups <= 0.97
+        assert over_images < 0.9
 
 
 def test_intervals_over_groups_are_wider_where_groups_differ(monkeypatch):
     monkeypatch.setattr(comparison, "N_RESAMPLES", 300)
-    over_groups, over_images = coverage(40, effect=0.25)
-    assert over_images < over_groups
+    for over_groups, over_images in coverage(40, n_groups=20, effect=0.25).values():
+        assert over_images < over_groups
 
 
 def test_one_group_or_none_known_is_as_no_groups():
-    *pair, groups = clustered(0)
+    *pair, groups = draw_test(0, n_groups=20, effect=0.2)
     without = compare(*pair)
     assert compare(*pair, ["one"] * len(groups)) == without
     assert compare(*pair, [""] * len(groups)) == without

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageFilter
+from scipy.ndimage import gaussian_filter
 
 from leuko.data.images import read_rgb
 from leuko.data.mask_checks import COPIES, EMPTY, LINES, SWAPPED, UNRELATED
@@ -102,6 +104,16 @@ def test_the_setting_says_what_is_kept(course, setting, kept):
     np.testing.assert_array_equal(masks(course, mask=setting)[0], np.isin(levels, list(kept)) & (shown > 0))
 
 
+@pytest.mark.parametrize("setting", ["bright", "dark"])
+def test_half_of_the_range_of_zeros_and_ones_lies_between_them(course, setting):
+    for number in range(2):
+        cell = drawn_masks.cell(number)[1]
+        values = cell if setting == "bright" else ~cell
+        save(Image.fromarray(values.astype(np.uint8)), course / f"{TRAIN}/mask/Monocyte/c{number}.png")
+    for number, mask in masks(course, mask=setting).items():
+        np.testing.assert_array_equal(mask, drawn_masks.cell(number)[1])
+
+
 def test_soft_edges_are_no_labels(course):
     for number in range(N):
         drawn = Image.fromarray(drawn_masks.greys_of(drawn_masks.cell(number)[1])).filter(ImageFilter.GaussianBlur(1))
@@ -142,6 +154,35 @@ def test_tissue_masks_are_inverted_where_those_of_normal_tissue_are_white(course
     for _, row in rows.iterrows():
         kept = read_mask(course / row["mask"], MaskRule.parse(row["mask_rule"]))
         np.testing.assert_array_equal(kept, np.roll(drawn_masks.cell(int(row["path"][-5]))[1], 32, 0))
+
+
+@pytest.mark.parametrize("depth", ["16 bits", "12 bits", "floats", "8 bits"])
+def test_so_are_those_with_soft_edges_of_any_depth(course, depth):
+    folder = course / "CAM16_100cls_10mask/train"
+    tumors = {}
+    for number in range(3):
+        image, cell = drawn_masks.cell(number)
+        for label, drawn in (("normal", np.zeros_like(cell)), ("tumor", np.roll(cell, 32, 0))):
+            save(image, folder / f"data/{label}/c{number}.png")
+            soft = 1 - gaussian_filter(drawn.astype(np.float32), 1)
+            levels = {
+                "16 bits": np.rint(soft * 65535).astype(np.uint16),
+                "12 bits": np.rint(soft * 4095).astype(np.uint16),
+                "floats": soft,
+                "8 bits": np.rint(soft * 255).astype(np.uint8),
+            }[depth]
+            mask = folder / f"mask/{label}/c{number}.tif"
+            mask.parent.mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(mask, levels)
+        tumors[number] = drawn
+    found = survey(course)
+    found.problems.raise_if_any(course)
+    rows = found.manifest[(found.manifest["mask"] != "") & (found.manifest["set"] == "cam16")]
+    assert len(rows) == 6
+    for _, row in rows.iterrows():
+        kept = read_mask(course / row["mask"], MaskRule.parse(row["mask_rule"]))
+        expected = tumors[int(row["path"][-5])] if row["class"] == "tumor" else np.zeros_like(kept)
+        assert (kept != expected).mean() < 0.02
 
 
 @pytest.mark.parametrize("oblong", [False, True])

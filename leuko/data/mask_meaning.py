@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter1d
 
 from leuko.data.images import lay_upright, read_bytes
-from leuko.data.mask_reading import MIDDLE, QUARTER, TRANSPARENT, Kind, MaskRule, RawMask, decode_mask, kept
+from leuko.data.mask_reading import (
+    MIDDLE,
+    QUARTER,
+    TRANSPARENT,
+    WHITE,
+    Kind,
+    MaskRule,
+    RawMask,
+    decode_mask,
+    is_white,
+    kept,
+)
 
 TILE_SIDE = 32
 """What is compared of a mask and its image, in pixels a side; the mask is sampled at twice as many."""
@@ -213,7 +224,9 @@ def settle_rule(masks: Sequence[MaskProbe], setting: Setting, voters: Sequence[M
     shown = [mask for mask in layered if mask.values[-1] != TRANSPARENT]
     if 2 * len(layered) > len(masks) and 2 * sum(map(_is_cut_out, shown)) > len(shown):
         return MaskRule("alpha")
-    votes = Counter(vote for vote in map(_ground, voters) if vote is not None)
+    # White is 255 among shades, and so it has to be in the same set's masks of two values, whatever their depth.
+    has_shades = not all(mask.is_discrete for mask in masks)
+    votes = Counter(vote for mask in voters if (vote := _ground(mask, has_shades)) is not None)
     lowest = min((int(mask.values[mask.values != TRANSPARENT].min(initial=2**31 - 1)) for mask in masks), default=0)
     ground = max(votes, key=lambda vote: (votes[vote], vote == 0), default=lowest)
     return MaskRule("nonzero", _distance(masks, ground), (ground,) if ground else ())
@@ -232,14 +245,15 @@ def _is_cut_out(mask: MaskProbe) -> bool:
     return n_opaque == 1 or not mask.is_discrete or n_opaque > MANY
 
 
-def _ground(mask: MaskProbe) -> int | None:
-    """The value or grey that a mask's border says is ground; none if it says nothing."""
+def _ground(mask: MaskProbe, has_shades: bool) -> int | None:
+    """The value or grey that a mask's border says is ground, WHITE for white among shades; none if it says nothing."""
     opaque = mask.values != TRANSPARENT
     values, border = mask.values[opaque], mask.border[opaque]
     if not border.sum() or 2 * border.sum() < mask.border.sum():
         return None
     if mask.is_discrete:
-        return int(values[border.argmax()])
+        place = border.argmax()
+        return WHITE if has_shades and is_white(values)[place] else int(values[place])
     greys = np.array(mask.greys or (0, 255))
     nearest = np.abs(values[:, None] - greys).argmin(axis=1)
     return int(greys[np.bincount(nearest, border).argmax()])

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from leuko.data.decode import Decoded, decode
 from leuko.data.images import lay_upright, read_bytes
-from leuko.data.scale import full_value
+from leuko.data.scale import FULL, full_value
 
 LOSSY = ("JPEG", "WEBP")
 MIDDLE = 128
 """The least shade that is cell, where masks have two; JPEG makes them only nearly 0 and 255."""
 QUARTER = 64
 """The same where a third shade between the two is cell, too."""
+WHITE = 255
+"""White among shades, and the ground of a rule by which white is ground, whatever a mask's depth."""
 TRANSPARENT = -1
 """What stands for transparency among a mask's values."""
 GREY = 12
@@ -43,7 +45,7 @@ class MaskRule:
         kind: all but the ground (`nonzero`), from half of the range (`bright`), below it (`dark`), all that is opaque
             (`alpha`), or some values alone (`value`). What is transparent is never cell.
         threshold: how far from the ground, of 255, cell is at least, in masks of shades rather than of labels.
-        values: what is cell (`value`), or the one that is ground (`nonzero`; else 0).
+        values: what is cell (`value`), or the one that is ground (`nonzero`; else 0); WHITE is that of every depth.
         orientation: of EXIF's, how the mask lies; 1 is upright.
     """
 
@@ -107,10 +109,21 @@ def kept(levels: NDArray[np.int32], rule: MaskRule, *, is_discrete: bool) -> NDA
         cell = np.ones(levels.shape, bool)
     elif rule.kind in ("bright", "dark"):
         largest = levels.max(initial=0)
-        cell = (levels >= (MIDDLE if largest <= 255 else largest / 2)) == (rule.kind == "bright")
+        half = MIDDLE if 1 < largest <= 255 else max(largest / 2, 0.5)
+        cell = (levels >= half) == (rule.kind == "bright")
     else:
-        cell = np.abs(levels - (rule.values or (0,))[0]) >= (1 if is_discrete else rule.threshold)
+        ground = (rule.values or (0,))[0]
+        if not is_discrete:
+            cell = np.abs(levels - ground) >= rule.threshold
+        else:
+            cell = ~is_white(levels) if ground == WHITE else levels != ground
     return np.asarray(cell & (levels != TRANSPARENT))
+
+
+def is_white(levels: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which values of a mask of labels are the largest of a depth: 255, 65535 and so on; 1 if it has none beyond."""
+    whites = (1,) if levels.max(initial=0) <= 1 else tuple(full for full in FULL if full >= WHITE)
+    return np.isin(levels, whites)
 
 
 def _nearest(levels: NDArray[np.int32], values: tuple[int, ...]) -> NDArray[np.int64]:

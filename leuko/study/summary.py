@@ -17,7 +17,7 @@ from leuko.core.errors import LeukoError
 from leuko.core.files import write_json, write_table
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
-from leuko.evaluation.comparison import compare, correct_together, words
+from leuko.evaluation.comparison import LEVEL, compare, correct_together, words
 from leuko.evaluation.predictions import read_predictions
 from leuko.evaluation.scores import HEADLINE
 from leuko.study.cells import Cell
@@ -52,8 +52,10 @@ def summarise(cells: Sequence[Cell]) -> str:
         for gain in gains(every):
             if gain.name in split["gains"]:
                 comparison = split["gains"][gain.name]
-                p = comparison["interval"]["balanced_accuracy"]["p_holm"]
-                corrected = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+                ends = comparison["interval"]["balanced_accuracy"]
+                corrected = f"p = {ends['p_holm']:.3f}" if ends["p_holm"] >= 0.001 else "p < 0.001"
+                if (ends["low"] > 0 or ends["high"] < 0) and ends["p_holm"] >= 1 - LEVEL:
+                    corrected += ", so it is not significant"
                 comparison["words"] = (
                     f"{words(comparison, phrase[gain.better], phrase[gain.than])} "
                     f"In balanced accuracy, corrected for {n_tests} comparison{'s' * (n_tests > 1)}: {corrected}."

@@ -8,10 +8,12 @@ import shutil
 
 import pandas as pd
 import pytest
+import yaml
 
 from leuko.core.classes import SUBSETS
 from leuko.evaluation.scores import HEADLINE
 from leuko.study.cells import ORIGIN, RESULTS, Cell
+from leuko.study.clone import forget_lost_folders
 from tests.conftest import TINY
 from tests.course import draw_course, make_manifest
 from tests.studies import ARMS, Workspace, make_workspace
@@ -23,6 +25,25 @@ def test_a_cell_names_its_experiment_and_its_settings():
     assert Cell(10, 3).experiment == "study-split10-seed3"
     assert Cell(100, 3).settings == {"split": 100, "seed": 3}
     assert Cell(1, 3).settings == {"split": 1, "seed": 3, "ingest.subsets": "drawn", "ingest.subset_seed": 3}
+
+
+def test_stages_whose_folders_the_cache_lost_are_forgotten_and_no_others(tmp_path):
+    stages = {
+        "kept": {"cmd": "a", "outs": [{"path": "a", "md5": "aa11.dir"}, {"path": "b", "md5": "bb22"}]},
+        "lost": {"cmd": "b", "deps": [{"path": "a", "md5": "aa11.dir"}], "outs": [{"path": "c", "md5": "cc33.dir"}]},
+        "last": {"cmd": "c", "deps": [{"path": "c", "md5": "cc33.dir"}]},
+    }
+    lock, cache = tmp_path / "dvc.lock", tmp_path / "cache"
+    forget_lost_folders(lock, cache)
+    assert not lock.exists()
+    lock.write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}, sort_keys=False))
+    (cache / "files/md5/aa").mkdir(parents=True)
+    (cache / "files/md5/aa/11.dir").write_text("[]")
+    forget_lost_folders(lock, cache)
+    assert yaml.safe_load(lock.read_text()) == {
+        "schema": "2.0",
+        "stages": {name: stages[name] for name in ("kept", "last")},
+    }
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -22,6 +22,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
+import yaml
+
 from leuko.study.experiments import PREPARATION, PREPARED, git
 
 FOLDER = Path(".dvc/tmp/study")
@@ -58,6 +60,31 @@ def sign(handle: TextIO, process: int) -> None:
     handle.truncate(0)
     handle.write(str(process))
     handle.flush()
+
+
+def forget_lost_folders(lock: Path, cache: Path) -> None:
+    """Take the stages out of a dvc.lock whose folders the cache does not have, as in a new clone of a repository.
+
+    `dvc exp run` looks such folders up when the run-cache has a later stage, and fails; `dvc repro` does not.
+
+    Args:
+        lock: the file; nothing happens if there is none.
+        cache: DVC's cache.
+    """
+    if not lock.exists():
+        return
+    content = yaml.safe_load(lock.read_text(encoding="utf-8"))
+    hashes = {
+        name: [str(out.get("md5", "")) for out in stage.get("outs", [])] for name, stage in content["stages"].items()
+    }
+    lost = [
+        name
+        for name, of_stage in hashes.items()
+        if any(md5.endswith(".dir") and not (cache / "files/md5" / md5[:2] / md5[2:]).exists() for md5 in of_stage)
+    ]
+    if lost:
+        content["stages"] = {name: stage for name, stage in content["stages"].items() if name not in lost}
+        lock.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 class Clone:
@@ -97,6 +124,7 @@ class Clone:
         link.unlink(missing_ok=True)
         link.symlink_to(resume.resolve())
         self._share(cache)
+        forget_lost_folders(self.folder / "dvc.lock", Path(cache))
 
     def _share(self, cache: str) -> None:
         """Let the clone use the workspace's cache, and what else is set for this workspace alone."""

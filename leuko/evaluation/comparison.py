@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ TESTS = {"mcnemar": "McNemar's exact test", "permutation": "exact permutation te
 
 N_RESAMPLES = 5_000
 LEVEL = 0.95
+ALPHA = 0.05
 POWER = 0.8
 
 
@@ -101,6 +102,15 @@ def correct_together(comparisons: Iterable[dict[str, Any]]) -> None:
         intervals = [comparison["interval"][name] for comparison in comparisons]
         for interval, p in zip(intervals, holm([interval["p"] for interval in intervals]), strict=True):
             interval["p_holm"] = p
+
+
+def is_overruled(interval: Mapping[str, float]) -> bool:
+    """Whether an interval by itself holds a difference that is not significant once all comparisons are corrected for.
+
+    Args:
+        interval: of one score, with `p_holm` as `correct_together` gives it.
+    """
+    return (interval["low"] > 0 or interval["high"] < 0) and interval["p_holm"] >= ALPHA
 
 
 def words(comparison: dict[str, Any], first: str, second: str) -> str:

@@ -16,7 +16,7 @@ from leuko.arms import Arm, GainOf, Look
 from leuko.core.classes import SUBSETS, TISSUE_CLASSES
 from leuko.core.image_grid import INK
 from leuko.evaluation.calibration import apply_temperature
-from leuko.evaluation.comparison import TESTS, words
+from leuko.evaluation.comparison import ALPHA, TESTS, is_overruled, words
 from leuko.report import published
 from leuko.report.blocks import Cell, Figure, Panel, Table, Terms
 from leuko.report.class_panels import confusion_panel, f1_panel
@@ -38,7 +38,6 @@ CLASS_SCORES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
 LOSSES = {"training": ("train_loss", Look(INK, "o", ":")), "validation": ("val_loss", Look(INK, "o", "-"))}
 DIFFERENCE_FORMS = {"percent": "points", "score": "difference"}
 
-ALPHA = 0.05
 LIBRARIES = ("torch", "numpy", "pandas", "scikit-learn", "scipy", "statsmodels", "pytorch-msssim")
 DEMO_WARNING = (
     "The images are synthetic: a program drew them to show that the pipeline runs. The numbers below say nothing about "
@@ -87,8 +86,7 @@ def in_words(gain: GainOf, arms: Mapping[str, Arm], comparison: Mapping[str, Any
     """
     found = {key: part for key, part in comparison.items() if key not in TESTS}
     sentence = words(found, arms[gain.better].phrase, arms[gain.than].phrase)
-    ends = comparison["interval"]["balanced_accuracy"]
-    if (ends["low"] > 0 or ends["high"] < 0) and not gain_of(comparison, "balanced_accuracy").significant:
+    if is_overruled(comparison["interval"]["balanced_accuracy"]):
         sentence += " Corrected for all comparisons, that is not significant."
     return sentence
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from numpy.typing import NDArray
 
 from leuko.arms import Arm, arms, gains
 from leuko.core.errors import LeukoError
-from leuko.core.files import write_json, write_table
+from leuko.core.files import read_json, write_json, write_table
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
-from leuko.evaluation.comparison import LEVEL, compare, correct_together, words
+from leuko.evaluation.comparison import compare, correct_together, is_overruled, words
 from leuko.evaluation.predictions import read_predictions
 from leuko.evaluation.scores import HEADLINE
 from leuko.study.cells import Cell
@@ -54,7 +53,7 @@ def summarise(cells: Sequence[Cell]) -> str:
                 comparison = split["gains"][gain.name]
                 ends = comparison["interval"]["balanced_accuracy"]
                 corrected = f"p = {ends['p_holm']:.3f}" if ends["p_holm"] >= 0.001 else "p < 0.001"
-                if (ends["low"] > 0 or ends["high"] < 0) and ends["p_holm"] >= 1 - LEVEL:
+                if is_overruled(ends):
                     corrected += ", so it is not significant"
                 comparison["words"] = (
                     f"{words(comparison, phrase[gain.better], phrase[gain.than])} "
@@ -73,7 +72,7 @@ def _score_table(cells: Sequence[Cell]) -> pd.DataFrame:
     """The headline scores, a row per cell and arm."""
     rows = []
     for cell in cells:
-        comparison = json.loads((cell.folder / "comparison.json").read_text(encoding="utf-8"))
+        comparison = read_json(cell.folder / "comparison.json")
         rows += [
             {"split": cell.split, "seed": cell.seed, "model": key} | {name: scores[name] for name in HEADLINE}
             for key, scores in comparison["arms"].items()

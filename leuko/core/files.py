@@ -9,11 +9,11 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -127,6 +127,20 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, content: object) -> None:
     """Write JSON with an indent of two, in the order given; NaN and infinity are refused."""
     write_bytes(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an object that `write_json` wrote."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def holds(test: Callable[[], bool]) -> bool:
+    """What a path's `is_dir` or `is_file` says; false where it cannot be looked at, for which both raise."""
+    try:
+        return test()
+    except OSError:
+        return False
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -14,7 +14,6 @@ the names that public data sets use. The two tissue sets, all masks and the subs
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -24,6 +23,7 @@ from pathlib import Path
 
 from leuko.core.classes import SUBSETS, TISSUE_CLASSES, match_class, nearest_class
 from leuko.core.errors import LeukoError
+from leuko.core.files import holds
 from leuko.data.images import EXTENSIONS
 from leuko.data.tree import Problems, Tree
 
@@ -341,5 +341,5 @@ def _want_folder(path: Path, otherwise: str) -> None:
     Raises:
         LeukoError: saying so.
     """
-    if not os.path.isdir(path):  # noqa: PTH112  (Path.is_dir raises where permission is missing)
+    if not holds(path.is_dir):
         raise LeukoError(otherwise)

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from leuko.core.files import holds
 from leuko.data.tree import Problems
 from leuko.importers.base import Found, look_through
 
@@ -63,7 +64,7 @@ def _n_shared(paths: Sequence[PurePosixPath]) -> int:
 def _places(path: PurePosixPath, folders: Sequence[Path], homes: Sequence[Path]) -> list[Path]:
     """The files that a path leads to, seen from each of the folders, as far as they really lie in one of them."""
     seen = [Path(os.path.normpath(folder / path)) for folder in folders]
-    there = {place.resolve(): place for place in seen if os.path.isfile(place)}  # noqa: PTH113  (never raises)
+    there = {place.resolve(): place for place in seen if holds(place.is_file)}
     return [place for real, place in there.items() if any(map(real.is_relative_to, homes))]
 
 

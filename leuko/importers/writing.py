@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import unicodedata
@@ -16,7 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from leuko.core.errors import LeukoError
-from leuko.core.files import atomic_folder, write_json, write_table
+from leuko.core.files import atomic_folder, read_json, write_json, write_table
 from leuko.core.parallel import map_images
 from leuko.data.layout import CAM16_FOLDER, PRCC_FOLDER, WBC_TEST_FOLDER
 from leuko.importers.base import Content, Item
@@ -202,5 +201,5 @@ def write_records(folder: Path, out: Path, record: dict[str, Any], origins: pd.D
             table = pd.concat([pd.read_csv(out / name, dtype=str, keep_default_na=False), table])
         if len(table):
             write_table(folder / name, table)
-    before = json.loads((out / RECORD).read_text("utf-8"))["imports"] if (out / RECORD).is_file() else []
+    before = read_json(out / RECORD)["imports"] if (out / RECORD).is_file() else []
     write_json(folder / RECORD, {"imports": [*before, record]})

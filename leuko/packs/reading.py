@@ -8,7 +8,6 @@ its original once, instead of in every epoch.
 
 from __future__ import annotations
 
-import json
 import mmap
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from leuko.core.errors import LeukoError
+from leuko.core.files import read_json
 
 
 def read_rows(folder: Path) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def read_scales(folder: Path) -> dict[str, list[float]]:
     """The scales of a pack's images of more than eight bits per sample, as `leuko.data.scale.to_json` writes them."""
     path = folder / "scales.json"
     try:
-        scales: dict[str, list[float]] = json.loads(path.read_text())
+        scales: dict[str, list[float]] = read_json(path)
     except ValueError as error:
         raise _damaged(path, error) from error
     return scales

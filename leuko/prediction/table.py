@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
 
@@ -151,7 +152,8 @@ def _best_device() -> str:
 def _opened(out: str) -> Iterator[IO[str]]:
     """Open the table for writing, so that it appears whole or not at all; names that are no text keep their bytes."""
     if out == STANDARD_OUTPUT:
-        sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")
         yield sys.stdout
         return
     with (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from leuko.core.files import read_json
 from leuko.evaluation.suspects import WORTH_SAYING
 from leuko.packs.reading import read_images, read_rows
 from leuko.report.blocks import Block, Card, Cell, Gallery, Picture, Row, Table
@@ -32,7 +32,7 @@ def audit_blocks(root: Path, *, pictures: bool) -> list[Block]:
         root: the repository, or a copy of it.
         pictures: whether images may be shown.
     """
-    found = json.loads((root / "metrics/audit.json").read_text(encoding="utf-8"))
+    found = read_json(root / "metrics/audit.json")
     return [*_shortcuts(root, found["shortcuts"], pictures), *_suspects(root, found["labels"], pictures)]
 
 

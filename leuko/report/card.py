@@ -5,7 +5,6 @@ The sections are those of Mitchell et al. (2019), Model Cards for Model Reportin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from leuko.arms import Arm, arms
+from leuko.core.files import read_json
 from leuko.core.params.everything import Params
 from leuko.data.groups import in_words
 from leuko.data.manifest import read_manifest
@@ -35,7 +35,7 @@ def model_card(root: Path, params: Params) -> str:
     Returns:
         Markdown.
     """
-    comparison = _read(root / "metrics/comparison.json")
+    comparison = read_json(root / "metrics/comparison.json")
     present = [arm for arm in arms(params.transfer) if arm.key in comparison["arms"]]
     reported = next((arm for arm in present if arm.key == params.model), present[0])
     manifest = read_manifest(root / "data/manifest.csv")
@@ -142,7 +142,7 @@ def _laboratories(root: Path, params: Params, present: Sequence[Arm]) -> list[st
         return ["Not tried (the setting `external`). Expect scores to fall, often far."]
     blocks = []
     for name in params.external:
-        found = _read(root / f"metrics/external/{name}.json")
+        found = read_json(root / f"metrics/external/{name}.json")
         rows = []
         for arm in present:
             scores = found["arms"][arm.key]
@@ -183,7 +183,3 @@ def _percent(share: float | None) -> str:
 def _span(ends: tuple[float, float]) -> str:
     """The ends of an interval, in percent."""
     return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
-
-
-def _read(path: Path) -> Any:  # noqa: ANN401  (JSON)
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from leuko.arms import Arm
+from leuko.core.files import read_json
 from leuko.models.foreign import RATE, SHARE
 from leuko.report.blocks import Block, Cell, Row, Table
 
@@ -93,5 +93,5 @@ def _first(of_arms: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return next(iter(of_arms.values()), None)
 
 
-def _read(root: Path, name: str) -> Any:  # noqa: ANN401  (JSON)
-    return json.loads((root / f"metrics/external/{name}.json").read_text(encoding="utf-8"))
+def _read(root: Path, name: str) -> dict[str, Any]:
+    return read_json(root / f"metrics/external/{name}.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from leuko.arms import Arm
+from leuko.core.files import read_json
 from leuko.evaluation.predictions import read_predictions
 
 HISTORIES = Path("plots/history")
@@ -26,7 +26,7 @@ class Run:
 
     def __init__(self, study: Path, split: str, seed: int) -> None:
         self.folder = study / f"cells/split{split}-seed{seed}"
-        comparison = json.loads((self.folder / "comparison.json").read_text())
+        comparison = read_json(self.folder / "comparison.json")
         self.scores: dict[str, Any] = comparison["arms"]
         self.left_out: dict[str, str] = comparison["left_out"]
 

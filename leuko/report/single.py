@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 import torch
 
 from leuko.arms import MORPHOLOGY, Arm, GainOf, arms, gains
+from leuko.core.files import read_json
 from leuko.core.params.everything import Params
 from leuko.data.manifest import read_manifest
 from leuko.evaluation.predictions import read_predictions
@@ -60,7 +60,7 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
     Returns:
         The report; without `report.pictures`, no image of any cell or tissue is in it.
     """
-    comparison = json.loads((root / "metrics/comparison.json").read_text())
+    comparison = read_json(root / "metrics/comparison.json")
     classes, every = params.classes, arms(params.transfer)
     present = [arm for arm in every if arm.key in comparison["arms"]]
     scores = {arm: comparison["arms"][arm.key] for arm in present}
@@ -198,8 +198,7 @@ def _f1(scores: Mapping[Arm, Mapping[str, Any]]) -> dict[Arm, dict[str, float | 
 
 def _scores_of(root: Path, name: str) -> dict[str, float]:
     """What a pre-trained network reaches on test images of its own; nothing if it is left out."""
-    scores: dict[str, float] = json.loads((root / f"metrics/{name}.json").read_text())
-    return scores
+    return read_json(root / f"metrics/{name}.json")
 
 
 def _pretraining_tables(root: Path) -> list[Table]:

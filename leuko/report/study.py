@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 
 from leuko.arms import Arm, GainOf, arms, gains
 from leuko.core.errors import LeukoError
+from leuko.core.files import read_json
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
 from leuko.report import published
@@ -66,7 +66,7 @@ def study_report(study: Path) -> Report:
         LeukoError: if the study is not there.
     """
     try:
-        splits = json.loads((study / "summary.json").read_text())["splits"]
+        splits = read_json(study / "summary.json")["splits"]
         scores = pd.read_csv(study / "table.csv")
     except FileNotFoundError as error:
         raise LeukoError(f"{error.filename} is missing; make study writes it") from error

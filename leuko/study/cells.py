@@ -213,9 +213,10 @@ def _cells_of(folder: Path) -> Path:
     return places[0]
 
 
-def _read_yaml(path: Path) -> Any:  # noqa: ANN401  (what a file holds is known only when read)
-    """Read YAML or JSON, which is YAML."""
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """Read a mapping in YAML, or in JSON, which is YAML."""
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
 
 
 def _families_in(settings: dict[str, Any]) -> frozenset[str]:

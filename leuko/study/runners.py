@@ -15,7 +15,7 @@ from leuko.study.clone import wait_until_free
 from leuko.study.job import CORES, Job, run_job
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, SpecCluster
 
 PATIENCE = 5  # seconds after which it is looked for workers that have joined
 
@@ -158,7 +158,7 @@ def runner(n_workers: int, scheduler: str | None) -> Iterator[Runner]:
         wait_until_free()
 
 
-def _workers_here(n_workers: int) -> Any:  # noqa: ANN401  (Dask has no types)
+def _workers_here(n_workers: int) -> SpecCluster:
     """A cluster on this machine: each worker has a GPU of its own, or its share of the cores."""
     from distributed import Nanny, Scheduler, SpecCluster
 

@@ -101,13 +101,14 @@ def data_parallel(model: nn.Module) -> nn.Module:
     )
 
 
-def without_exchange(network: nn.Module) -> AbstractContextManager[None]:
-    """A block of forward and backward pass whose gradients wait for those of the next one.
+def exchange(network: nn.Module, *, now: bool) -> AbstractContextManager[None]:
+    """A block of forward and backward pass, of gradients that are exchanged or wait for those of the next one.
 
     Args:
         network: what `data_parallel` gave.
+        now: whether they are exchanged.
     """
-    if not isinstance(network, DistributedDataParallel):
+    if now or not isinstance(network, DistributedDataParallel):
         return nullcontext()
     waiting: AbstractContextManager[None] = network.no_sync()
     return waiting

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ def train_one_epoch(
     schedule: LRScheduler,
     averaged: AveragedWeights | None,
     rng: torch.Generator,
-    bar: Any,  # noqa: ANN401  (a progress bar is generic over items, and this one has none)
+    bar: tqdm[NoReturn],
 ) -> dict[str, float]:
     """Train for one epoch.
 
@@ -66,8 +66,7 @@ def train_one_epoch(
         optimizer.zero_grad(set_to_none=True)
         micro_batches = task.micro_batches(batch)
         for micro_batch in micro_batches:
-            is_last = micro_batch is micro_batches[-1]
-            with nullcontext() if is_last else distributed.without_exchange(task.network):
+            with distributed.exchange(task.network, now=micro_batch is micro_batches[-1]):
                 outputs, targets = task.outputs(task.train, micro_batch)
                 losses = task.training_losses(outputs, targets)
                 (losses.sum() / share).backward()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Protocol
 
 import torch
@@ -59,7 +60,7 @@ class Batch:
     def split(self, size: int) -> list[Batch]:
         """Divide into batches of at most so many images."""
         starts = range(0, len(self.rows), size)
-        return [self.map(lambda tensor, start=start: tensor[start : start + size]) for start in starts]  # type: ignore[misc]
+        return [self.map(itemgetter(slice(start, start + size))) for start in starts]
 
 
 class Augmentation(Protocol):

@@ -112,11 +112,14 @@ def _process(rank: int, folder: Path) -> None:
 
 
 def together(folder: Path, n_processes: int) -> None:
-    """Let several processes do it, as torchrun would; forked, as each would import PyTorch for seconds."""
+    """Let several processes do it, as torchrun would.
+
+    They are started anew, as autograd's threads, which earlier tests can have started, do not survive a fork.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.MonkeyPatch.context() as environment:
         for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": n_processes}.items():
             environment.setenv(name, str(value))
-        start_processes(_process, (folder,), n_processes, start_method="fork")
+        start_processes(_process, (folder,), n_processes, start_method="spawn")

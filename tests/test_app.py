@@ -154,7 +154,7 @@ def served(path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+@pytest.mark.skipif(not CHROMIUM, reason="chromium, which drives the page, is no Python package and is not installed")
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)], ids=["desktop", "phone"])
 def test_in_a_browser(served, model, tmp_path, width, height):
     files = [tmp_path / f"cell {number}.png" for number in range(9)] + [tmp_path / "noise.png"]

@@ -42,9 +42,10 @@ def launch(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 
 
-def test_two_processes_train_as_one_and_write_once(workspace):
-    one = launch(workspace / "one", "-m", "stages.train_control")
-    two = launch(workspace / "two", *TORCHRUN, "-m", "stages.train_control")
+@pytest.mark.parametrize("name", ["wbc", "control"])
+def test_two_processes_train_as_one_and_write_once(workspace, name):
+    one = launch(workspace / "one", "-m", f"stages.train_{name}")
+    two = launch(workspace / "two", *TORCHRUN, "-m", f"stages.train_{name}")
     assert (one.returncode, two.returncode) == (0, 0), two.stderr
     written = [
         {path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and ".resume" not in path.parts}
@@ -53,9 +54,9 @@ def test_two_processes_train_as_one_and_write_once(workspace):
     assert written[0] == written[1]
     assert not list((workspace / "two").glob(".resume/*"))
 
-    histories = [pd.read_csv(workspace / folder / "plots/history/control.csv") for folder in ("one", "two")]
+    histories = [pd.read_csv(workspace / folder / f"plots/history/{name}.csv") for folder in ("one", "two")]
     pd.testing.assert_frame_equal(*histories, rtol=1e-3)
-    first, second = (load_file(workspace / folder / "models/control.safetensors") for folder in ("one", "two"))
+    first, second = (load_file(workspace / folder / f"models/{name}.safetensors") for folder in ("one", "two"))
     assert first.keys() == second.keys()
     for key, values in first.items():
         torch.testing.assert_close(

@@ -71,7 +71,7 @@ def test_what_a_killed_run_left_half_written_is_no_obstacle(tmp_path):
     assert list(tmp_path.rglob("*")) == [tmp_path / "folder", tmp_path / "folder/new.txt"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is acted by /dev/full, which Linux alone has")
 @pytest.mark.parametrize("whole", [atomic_file, atomic_folder])
 def test_a_full_disk_is_reported_with_what_it_had_no_room_for(tmp_path, whole):
     def stage() -> None:

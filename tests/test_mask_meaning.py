@@ -140,49 +140,65 @@ def test_masks_that_are_no_masks_are_listed(course):
     assert survey(course).problems.found == {EMPTY: {f"{TRAIN}/mask/Monocyte/c0.png: values 0"}}
 
 
+def add_inverted_tissue(root, number, tumor, write):
+    """Add a picture of normal tissue and one of tumor; their masks are as `write` writes what is to be kept."""
+    image, _ = drawn_masks.cell(number)
+    for label, kept in (("normal", np.zeros_like(tumor)), ("tumor", tumor)):
+        folder = root / "CAM16_100cls_10mask/train"
+        save(image, folder / f"data/{label}/c{number}.png")
+        (folder / f"mask/{label}").mkdir(parents=True, exist_ok=True)
+        write(folder / f"mask/{label}/c{number}", kept)
+
+
+def tissue_masks(root, label) -> dict[int, np.ndarray]:
+    """The masks of tissue as the stages read them, by the image's number."""
+    found = survey(root)
+    found.problems.raise_if_any(root)
+    rows = found.manifest[(found.manifest["mask"] != "") & (found.manifest["class"] == label)]
+    return {
+        int(row["path"][-5]): read_mask(root / row["mask"], MaskRule.parse(row["mask_rule"]))
+        for _, row in rows.iterrows()
+    }
+
+
 def test_tissue_masks_are_inverted_where_those_of_normal_tissue_are_white(course):
-    folder = course / "CAM16_100cls_10mask/train"
-    for number in range(2):
-        image, cell = drawn_masks.cell(number)
-        for label, drawn in (("normal", np.zeros_like(cell)), ("tumor", np.roll(cell, 32, 0))):
-            save(image, folder / f"data/{label}/c{number}.png")
-            save(Image.fromarray(255 - drawn_masks.greys_of(drawn)), folder / f"mask/{label}/c{number}.png")
-    found = survey(course)
-    found.problems.raise_if_any(course)
-    rows = found.manifest[(found.manifest["mask"] != "") & (found.manifest["class"] == "tumor")]
-    assert len(rows) == 2
-    for _, row in rows.iterrows():
-        kept = read_mask(course / row["mask"], MaskRule.parse(row["mask_rule"]))
-        np.testing.assert_array_equal(kept, np.roll(drawn_masks.cell(int(row["path"][-5]))[1], 32, 0))
+    tumors = {number: np.roll(drawn_masks.cell(number)[1], 32, 0) for number in range(2)}
+    for number, tumor in tumors.items():
+        add_inverted_tissue(
+            course,
+            number,
+            tumor,
+            lambda path, kept: save(Image.fromarray(255 - drawn_masks.greys_of(kept)), path.with_suffix(".png")),
+        )
+    np.testing.assert_equal(tissue_masks(course, "tumor"), tumors)
 
 
-@pytest.mark.parametrize("depth", ["16 bits", "12 bits", "floats", "8 bits"])
-def test_so_are_those_with_soft_edges_of_any_depth(course, depth):
-    folder = course / "CAM16_100cls_10mask/train"
-    tumors = {}
-    for number in range(3):
-        image, cell = drawn_masks.cell(number)
-        for label, drawn in (("normal", np.zeros_like(cell)), ("tumor", np.roll(cell, 32, 0))):
-            save(image, folder / f"data/{label}/c{number}.png")
-            soft = 1 - gaussian_filter(drawn.astype(np.float32), 1)
-            levels = {
-                "16 bits": np.rint(soft * 65535).astype(np.uint16),
-                "12 bits": np.rint(soft * 4095).astype(np.uint16),
-                "floats": soft,
-                "8 bits": np.rint(soft * 255).astype(np.uint8),
-            }[depth]
-            mask = folder / f"mask/{label}/c{number}.tif"
-            mask.parent.mkdir(parents=True, exist_ok=True)
-            tifffile.imwrite(mask, levels)
-        tumors[number] = drawn
-    found = survey(course)
-    found.problems.raise_if_any(course)
-    rows = found.manifest[(found.manifest["mask"] != "") & (found.manifest["set"] == "cam16")]
-    assert len(rows) == 6
-    for _, row in rows.iterrows():
-        kept = read_mask(course / row["mask"], MaskRule.parse(row["mask_rule"]))
-        expected = tumors[int(row["path"][-5])] if row["class"] == "tumor" else np.zeros_like(kept)
-        assert (kept != expected).mean() < 0.02
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda soft: np.rint(soft * 65535).astype(np.uint16),
+        lambda soft: np.rint(soft * 4095).astype(np.uint16),
+        lambda soft: soft,
+        lambda soft: np.rint(soft * 255).astype(np.uint8),
+    ],
+    ids=["16 bits", "12 bits", "floats", "8 bits"],
+)
+def test_so_are_those_with_soft_edges_of_any_depth(course, encode):
+    tumors = {number: np.roll(drawn_masks.cell(number)[1], 32, 0) for number in range(3)}
+    for number, tumor in tumors.items():
+        add_inverted_tissue(
+            course,
+            number,
+            tumor,
+            lambda path, kept: tifffile.imwrite(
+                path.with_suffix(".tif"), encode(1 - gaussian_filter(kept.astype(np.float32), 1))
+            ),
+        )
+    found = {label: tissue_masks(course, label) for label in ("normal", "tumor")}
+    assert [sorted(of_label) for of_label in found.values()] == [[0, 1, 2]] * 2
+    for number, tumor in tumors.items():
+        assert found["normal"][number].mean() < 0.02
+        assert (found["tumor"][number] != tumor).mean() < 0.02
 
 
 @pytest.mark.parametrize("oblong", [False, True])

@@ -1,8 +1,8 @@
 """A copy of the project is ready for DVC with and without Git, and the settings' folder of images is checked first."""
 
 import contextlib
-import os
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -78,7 +78,7 @@ def test_the_folder_of_images_is_checked_before_dvc_misses_it(copy):
     for name in ("data/demo", "data/demo/", "images", str(copy / "images")):
         check_data_root(name)
     for name, words in {
-        "~/images": f"write {os.path.expanduser('~')}/images",  # noqa: PTH111
+        "~/images": f"write {Path.home()}/images",
         "file": "is a file",
         "missing": "is not there",
     }.items():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from copy import copy as copy_of
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = (
     "demo.fraction=0.1",
     *("augment.wbc_size=32", "augment.prcc_size=64", "augment.cam16_size=32"),
-    *(f"{network}.epochs=3" for network in ("prcc", "cam16", "wbc", "wbc_plus")),
-    *(f"{network}.min_steps=12" for network in ("prcc", "cam16", "wbc", "wbc_plus")),
+    *(f"{network}.epochs=3" for network in ("prcc", "cam16", "wbc", "wbc_plus", "pretrain", "finetune")),
+    *(f"{network}.min_steps=12" for network in ("prcc", "cam16", "wbc", "wbc_plus", "pretrain", "finetune")),
 )
 """Settings with which the demo takes a fraction of its time; start-up is most of the rest."""
 
@@ -50,6 +52,13 @@ class Pipeline:
                 group, name = keys.split(".")
                 settings[group][name] = yaml.safe_load(value)
             path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+
+    def copy(self, folder: Path) -> Pipeline:
+        """Copy the clone with all that was made in it, as a pipeline of its own."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        copy = copy_of(self)
+        copy.folder, copy.log = folder, folder.with_name(f"{folder.name}.log")
+        return copy
 
     def start(self, *command: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         """Start a command in the clone, in a session of its own; what it says is added to `log`."""

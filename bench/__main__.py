@@ -8,8 +8,8 @@ import sys
 from bench.measure import is_quick
 
 PROGRAMS = (
-    "peak", "train_step", "wbc_plus_epoch", "cam16_frozen", "data_path", "scaling", "duplicates", "shared", "startup",
-    "memory", "predict", "gpu",
+    "peak", "train_step", "bfloat16", "wbc_plus_epoch", "cam16_frozen", "data_path", "scaling", "duplicates", "shared",
+    "startup", "memory", "predict", "gpu",
 )  # fmt: skip
 
 quick = ["--quick"] if is_quick(__doc__ or "") else []

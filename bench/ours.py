@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from leuko.core.params.compute import Compute
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
 from leuko.training.device import set_up, to_device
@@ -35,11 +36,12 @@ class Trainer:
     Args:
         model: the network.
         part: its images.
+        compute: how to compute; none for single precision.
     """
 
-    def __init__(self, model: nn.Module, part: Part) -> None:
+    def __init__(self, model: nn.Module, part: Part, compute: Compute | None = None) -> None:
         self.recipe = published().wbc
-        self.task = Classification(to_device(model, part.labels.device).train(), part, part)
+        self.task = Classification(to_device(model, part.labels.device).train(), part, part, compute=compute)
         self.optimizer = make_optimizer(self.recipe, model)
         self.schedule = make_schedule(self.recipe, self.optimizer, N_STEPS)
         self.rng = torch.Generator().manual_seed(0)

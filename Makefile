@@ -31,9 +31,11 @@ check: $(VENV)/installed
 study: $(VENV)/installed
 	leuko study $(STUDY)
 
-# A file's tests stay in one process, as they share what is costly to make.
+# On all cores; a file's tests stay in one process, as they share what is costly to make.
+PYTEST := pytest -n auto --dist loadfile --no-loadscope-reorder
+
 test: lint
-	pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 lint: $(VENV)/installed
 	ruff check .
@@ -41,10 +43,10 @@ lint: $(VENV)/installed
 	mypy
 
 quick: $(VENV)/installed
-	pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 coverage: $(VENV)/installed
-	pytest --cov --cov-report=term-missing:skip-covered
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered
 
 bench: $(VENV)/installed
 	python -m bench

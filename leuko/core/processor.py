@@ -14,7 +14,7 @@ import yaml
 PORTABLE = {
     "ATEN_CPU_CAPABILITY": "avx2",  # PyTorch's own loops
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # its convolutions
-    "MKL_CBWR": "AVX2,STRICT",  # its matrix products; without STRICT, Intel's processors add otherwise than AMD's
+    "MKL_CBWR": "AVX2,STRICT",  # its matrix products; without STRICT, Intel's add otherwise than AMD's
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # NumPy's loops
     "OPENBLAS_CORETYPE": "Haswell",  # NumPy's and SciPy's matrix products
 }

@@ -31,6 +31,12 @@ class Look:
     color: str
     marker: str
     dashes: str
+    hollow: bool = False
+
+    @property
+    def face(self) -> str:
+        """The colour inside the marker."""
+        return "white" if self.hollow else self.color
 
 
 @dataclass(frozen=True)
@@ -187,7 +193,7 @@ def _frozen(name: str, look: Look) -> Arm:
         f"A classifier on the features of the encoder of {name}, which stays as it was before it saw labels.",
         "features",
         Path(f"models/probes/{name}-probe.safetensors"),
-        Look(look.color, look.marker, ":"),
+        Look(look.color, look.marker, ":", hollow=True),
         encoder=name,
     )
 

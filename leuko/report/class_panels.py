@@ -46,7 +46,7 @@ def f1_panel(
                 places,
                 arm.look.marker,
                 color=arm.look.color,
-                markerfacecolor="white" if hollow else arm.look.color,
+                markerfacecolor="white" if hollow else arm.look.face,
                 markersize=4.5 if crowded else 6,
                 label=arm.title,
             )
@@ -63,7 +63,7 @@ def f1_panel(
         for arm, of_classes in scores.items()
     )
     height = 1.2 + len(classes) * max(0.4, 0.08 * n_arms) + height_below(n_arms)
-    return Panel(f"{title}, F1 by class. {found}", paint, height=height)
+    return Panel(f"{title}, F1 by class. {found}", paint, width=4.4 if crowded else 3.6, height=height)
 
 
 def _share(value: float | None) -> str:

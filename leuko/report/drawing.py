@@ -177,7 +177,7 @@ def curves_panel(
                 faint = 1 / len(of_seeds) ** 0.5
                 axis.plot(epochs, values, look.dashes, color=look.color, alpha=faint, linewidth=0.5 + 0.9 * faint)
                 axis.plot(epochs[kept], values.iloc[kept], look.marker, color=look.color, alpha=faint)
-            axis.plot([], [], look.dashes, marker=look.marker, color=look.color, label=name)
+            axis.plot([], [], look.dashes, marker=look.marker, color=look.color, markerfacecolor=look.face, label=name)
         axis.set(title=title, xlabel="epoch", ylabel=label)
         everything = np.concatenate([values for _, of_seeds in curves.values() for values, _ in of_seeds])
         if everything.max() > 20 * everything.min() > 0:
@@ -250,7 +250,8 @@ def efficiency_panel(
             axis.fill_between(
                 places, means - spreads, np.minimum(means + spreads, 100), color=look.color, alpha=0.15, linewidth=0
             )
-            axis.plot(places, means, look.dashes, marker=look.marker, color=look.color, label=arm.title)
+            line = axis.plot(places, means, look.dashes, marker=look.marker, color=look.color, label=arm.title)
+            line[0].set_markerfacecolor(look.face)
         for arm, values in published.items():
             places = [SUBSETS.index(split) for split in values]
             axis.plot(

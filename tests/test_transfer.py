@@ -17,7 +17,7 @@ from leuko.data.manifest import read_manifest
 from leuko.models.build import load_classifier, load_encoder
 from leuko.models.store import left_out, load_config, read_tensors
 from leuko.packs.reading import read_features, read_rows
-from leuko.training.parts import select_rows
+from leuko.training.parts import matched, select_rows
 from leuko.training.predict import predict_features, predict_pack
 from tests.conftest import run_stage, write_settings
 
@@ -32,6 +32,9 @@ STARTS = {
     "multitask": {"multitask": 0.5},
 }
 TRANSFER = {name: {"network": "pooled", "weights": "none", **start} for name, start in STARTS.items()}
+
+
+MODELS = ("transfer/scratch", "probes/scratch-probe")
 
 
 def train(folder: Path) -> None:
@@ -96,6 +99,30 @@ def test_classifiers_on_features_answer_alike_by_features_and_by_images(trained)
             by_features = torch.from_numpy(predict_features(model, known)).softmax(1)
             by_images = predict_pack(model, packs, "test", rows, torch.device("cpu"))
             np.testing.assert_allclose(by_features, by_images, atol=2e-3)
+
+
+@pytest.mark.parametrize("labels", ["all", "matched"])
+def test_matched_validation_labels_leave_the_other_validation_images_alone(trained, tmp_path, labels):
+    root = load_params(Params, trained / "params.yaml").data_root
+    models = []
+    for name in ("whole", "blanked"):
+        shutil.copytree(trained, tmp_path / name)
+        write_settings(tmp_path / name, data_root=root, transfer=TRANSFER, split=50, validation_labels=labels)
+        packs = tmp_path / name / "data/packs"
+        rows = read_rows(packs / "cells/val")
+        rows = pd.concat([rows, rows.assign(path="again/" + rows["path"])])  # two of every class
+        rows.to_csv(packs / "cells/val/rows.csv", index=False)
+        used = matched(rows, 50)
+        assert used.sum() == len(used) / 2
+        for array in (*(packs / "cells/val").glob("*.npy"), *(packs / "features").glob("*/val.npy")):
+            values = np.concatenate([np.load(array)] * 2)
+            if name == "blanked" and array.stem in ("cell", "val"):
+                values[~used] = 0
+            np.save(array, values)
+        run_stage("finetune", tmp_path / name, "scratch")
+        run_stage("probe", tmp_path / name)
+        models.append([(tmp_path / name / f"models/{file}.safetensors").read_bytes() for file in MODELS])
+    assert [whole == blanked for whole, blanked in zip(*models, strict=True)] == [labels == "matched"] * len(MODELS)
 
 
 def test_every_arm_is_scored_and_every_gain_taken(trained, tmp_path, project):

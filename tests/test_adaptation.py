@@ -77,6 +77,7 @@ def test_labels_teach_what_no_alignment_can(at_home):
     assert accuracy(adapted.classifier, cells, swap[truth]) > accuracy(at_home, cells, swap[truth]) + 0.1
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_model_that_predicts(project, demo, tmp_path, monkeypatch, capsys):
     pack = project / "data/packs/cells/train"
     descriptors = np.array(read_values(pack, "descriptors"))

@@ -113,6 +113,7 @@ def test_intervals_are_wider_over_groups_and_narrow_with_images():
     assert score_intervals(LABELS, LABELS, ["one"] * 60) == {}
 
 
+@pytest.mark.slow
 def test_intervals_hold_as_often_as_they_say():
     rng = np.random.default_rng(1)
     held = []

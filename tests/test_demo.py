@@ -48,6 +48,7 @@ def test_subsets_are_nested(demo, smaller, larger):
     assert with_mask == {name for name in inner if name.startswith("mask")}
 
 
+@pytest.mark.slow
 def test_seed_alone_decides_the_bytes(demo, tmp_path):
     draw_demo(tmp_path / "same", seed=1, fraction=FRACTION)
     draw_demo(tmp_path / "other", seed=2, fraction=FRACTION)

@@ -206,6 +206,7 @@ places = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.lists(st.tuples(places, st.integers(0, 3)), max_size=16), st.integers(0, 5))
 def test_after_dropping_every_picture_is_in_one_part_and_the_test_sets_are_as_they_were(tmp_path_factory, put, seed):
@@ -229,6 +230,7 @@ def files_beside_the_images(files) -> int:
     return sum("/mask/" in path or path.startswith(("WBC_1/", "WBC_10/", "WBC_50/")) for path in files)
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(
     st.integers(2, 8), st.integers(0, 3), st.sampled_from(["both", "tumor", "none"]), st.booleans(), st.integers(0, 99)

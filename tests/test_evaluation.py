@@ -233,6 +233,7 @@ def test_evaluate_claims_no_gain_of_a_model_over_itself(evaluated):
     assert "no test images of Basophil" in report
 
 
+@pytest.mark.slow
 def test_evaluate_resamples_groups_and_scores_unseen_ones_apart(evaluated):
     """The test's images get groups by turns, of which one was in training."""
     test, train = (evaluated / f"data/packs/wbc/{part}/rows.csv" for part in ("test", "train"))

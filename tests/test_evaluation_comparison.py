@@ -243,6 +243,7 @@ def test_intervals_over_groups_hold_as_often_as_they_say_where_those_over_images
         assert over_images < 0.9
 
 
+@pytest.mark.slow
 def test_intervals_over_groups_are_wider_where_groups_differ(monkeypatch):
     monkeypatch.setattr(comparison, "N_RESAMPLES", 300)
     for over_groups, over_images in coverage(40, n_groups=20, effect=0.25).values():

@@ -41,6 +41,7 @@ def test_the_example_of_the_documentation_says_what_predict_says(tmp_path, monke
     np.testing.assert_allclose([found[label] for label in WBC], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "inputs"), [("transfer", ["cell"]), ("morphology", ["descriptors"])])
 def test_a_model_of_measured_cells_is_exported_and_says_what_it_needs(kind, inputs, tmp_path, capsys):
     import onnxruntime

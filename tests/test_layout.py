@@ -188,6 +188,7 @@ def test_a_check_names_the_classes_that_the_test_folder_lacks(tmp_path):
     assert "No test image of Monocyte" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_check_says_what_there_is_and_writes_nothing(tmp_path):
     draw_course(tmp_path / "course", train=3)
     draw_course(tmp_path / "another one")

@@ -79,6 +79,7 @@ def test_without_folders_stratified_nested_subsets_are_drawn(tmp_path_factory, t
         assert (members[members["mask"] == ""]["mask_subset"] == 0).all()
 
 
+@pytest.mark.slow
 def test_subsets_drawn_of_the_published_counts_have_the_published_sizes(tmp_path):
     train = {label: counts[0] for label, counts in PUBLISHED.items()}
     root = draw_course(tmp_path, train=train, val=PUBLISHED_VAL, subsets=(), masked=0, alike=True)

@@ -28,6 +28,7 @@ def look(folder, **environment) -> list:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"), reason="portable means AVX2, which is not here"
 )

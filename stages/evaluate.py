@@ -1,5 +1,7 @@
 """Score every arm on the same test images, and compare them."""
 
+from collections.abc import Mapping
+from dataclasses import astuple
 from pathlib import Path
 from textwrap import indent
 
@@ -8,6 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
+from tqdm import tqdm
 
 from leuko.arms import PREDICTIONS, Arm, arms, gains
 from leuko.core.errors import LeukoError, run
@@ -17,6 +20,7 @@ from leuko.core.params.reading import load_params
 from leuko.data.groups import describe_groups, in_words, unseen
 from leuko.evaluation.calibration import apply_temperature, expected_calibration_error
 from leuko.evaluation.comparison import class_differences, compare, correct_together, words
+from leuko.evaluation.occlusion import DESCRIPTORS, focus
 from leuko.evaluation.predictions import table_of
 from leuko.evaluation.scores import HEADLINE, score
 from leuko.models.build import load_classifier
@@ -26,7 +30,7 @@ from leuko.models.foreign import is_foreign, load_domain
 from leuko.models.store import check_config, left_out
 from leuko.packs.reading import read_features, read_rows, read_values
 from leuko.training.device import set_up
-from leuko.training.parts import select_rows
+from leuko.training.parts import inputs_of, select_rows
 from leuko.training.predict import predict_features, predict_pack
 
 PACKS = Path("data/packs")
@@ -90,6 +94,7 @@ def main() -> None:
             "gains": compared,
             "left_out": reasons,
             "groups": found and found | {"unseen": int(is_unseen.sum())},
+            "focus": _focus({arm: models[arm.key][0] for arm in present}, table, rows, params, device),
         },
     )
 
@@ -121,6 +126,31 @@ def _predict(arm: Arm, model: Classifier, rows: NDArray[np.int64], device: torch
         probabilities: NDArray[np.float64] = softmax(predict_features(model, features).astype(np.float64), axis=1)
         return probabilities
     return predict_pack(model, PACKS, "test", rows, device)
+
+
+def _focus(
+    models: Mapping[Arm, Classifier], table: pd.DataFrame, rows: NDArray[np.int64], params: Params, device: torch.device
+) -> dict[str, dict[str, dict[str, float | int]]]:
+    """By arm that takes a picture and by class, how far answers rest on the cell, of some test images drawn at random.
+
+    Returns:
+        Means of `inside` and `area` as `Focus` has them, and the number of `images` that have them.
+    """
+    drawn = table.sample(frac=1, random_state=0).groupby("class").head(params.evaluate.occluded)
+    found: dict[str, dict[str, dict[str, float | int]]] = {}
+    looking = {arm: model for arm, model in models.items() if model.inputs != (DESCRIPTORS,)}
+    for arm, model in tqdm(looking.items(), "occlusion", unit="arm", disable=None):
+        inputs = inputs_of(PACKS, "test", model.inputs, rows, device)
+        found[arm.key] = {}
+        for label in params.classes:
+            places = drawn.index[drawn["class"] == label].to_list()
+            known = [
+                one for place in places if (one := focus(model, inputs(torch.tensor([place], device=device), None)))
+            ]
+            if known:
+                inside, area = np.mean([astuple(one) for one in known], axis=0)
+                found[arm.key][label] = {"inside": float(inside), "area": float(area), "images": len(known)}
+    return found
 
 
 def _foreign(present: list[Arm]) -> dict[str, dict[str, float | bool]]:

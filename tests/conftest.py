@@ -81,7 +81,7 @@ TINY = {
     "pretrain": {**TINY_RECIPE, "width": 4, "zoom": 0.85, "jitter": 0.1, "seed": 0},
     "transfer": {name: {"network": "pooled", "weights": "none", "images": images} for name, images in STARTS.items()},
     "finetune": {**TINY_RECIPE},
-    "evaluate": {"examples": 2},
+    "evaluate": {"examples": 2, "occluded": 1},
     "report": {"pictures": True},
 }
 

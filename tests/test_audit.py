@@ -18,10 +18,10 @@ from leuko.demo import draw_demo
 from leuko.evaluation.shortcuts import AROUND, file_facts, find_shortcut, surroundings
 from leuko.evaluation.suspects import find_suspects, out_of_fold
 from leuko.models.store import save_left_out
-from leuko.report.audit import audit_blocks, label_warning, shortcut_warning
+from leuko.report.audit import audit_blocks, focus_blocks, label_warning, shortcut_warning
 from leuko.report.laboratories import laboratories_blocks
 from leuko.report.trust import groups_blocks
-from tests.conftest import STARTS, TINY, run_stage, write_settings
+from tests.conftest import REPOSITORY, STARTS, TINY, run_stage, write_settings
 from tests.course import draw_course, make_manifest
 
 OPTIONS = TINY["ingest"]
@@ -201,6 +201,25 @@ def test_the_report_finds_all_that_is_wrong_and_is_silent_where_nothing_is(tmp_p
     suspects = pd.read_csv(tmp_path / "data/suspects.csv")["path"]
     wrong = {path.relative_to(root).as_posix() for path in root.rglob("*_wrong.jpg")}
     assert len(wrong & set(suspects)) > 0.7 * len(wrong)
+
+
+def test_an_arm_whose_answers_do_not_rest_on_the_cell_is_warned_of():
+    transfer = load_params(Params, REPOSITORY / "params.yaml").transfer
+    scratch, tissue = (arm for arm in arms(transfer) if arm.key in ("scratch", "tissue"))
+    found = {
+        "scratch": {"a": {"inside": 0.8, "area": 0.3, "images": 2}, "b": {"inside": 0.6, "area": 0.3, "images": 1}},
+        "tissue": {"b": {"inside": 0.2, "area": 0.3, "images": 2}},
+    }
+    said, warned, row = focus_blocks(found, [scratch, tissue, MORPHOLOGY])
+    assert "rest on" in said
+    assert "answers of tissue rest on the cell no more" in warned
+    (table,) = row.tables
+    assert [[cell.text for cell in cells] for cells in table.rows.values()] == [
+        ["80.0", "60.0", "70.0", "30.0"],
+        ["–", "20.0", "20.0", "30.0"],
+    ]
+    assert len(focus_blocks({"scratch": found["scratch"]}, [scratch, tissue])) == 2
+    assert focus_blocks({}, [scratch]) == []
 
 
 def what_is_told(folder, root, abroad):

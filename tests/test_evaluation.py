@@ -190,6 +190,10 @@ def test_evaluate_compares_the_models_though_a_class_is_missing(evaluated):
         assert arm["classes"]["Basophil"] == {"precision": None, "recall": None, "f1": None, "images": 0}
         assert arm["temperature"] == 2
         assert 0 <= arm["ece_calibrated"] <= 1
+    assert comparison["focus"].keys() == scores.keys()
+    for of_arm in comparison["focus"].values():
+        assert set(of_arm) <= {"Eosinophil", "Lymphocyte", "Monocyte", "Neutrophil"}
+        assert all(0 <= one["inside"] <= 1 and 0 < one["area"] < 1 and one["images"] == 1 for one in of_arm.values())
     assert list(gains) == ["gain", "gain_pretraining", "gain_size", "gain_encoder"]
     for gain in gains.values():
         assert set(gain) == {*HEADLINE, "classes", "interval", "mcnemar"}

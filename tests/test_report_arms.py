@@ -61,7 +61,8 @@ def without_tissue(tmp_path) -> Path:
     correct_together(compared.values())
     reasons = {"plus": "there are no tissue images", "morphology": "this test has none"}
     write(
-        tmp_path / "metrics/comparison.json", {"arms": scores, "gains": compared, "left_out": reasons, "groups": None}
+        tmp_path / "metrics/comparison.json",
+        {"arms": scores, "gains": compared, "left_out": reasons, "groups": None, "focus": {}},
     )
     write(tmp_path / "metrics/external/own.json", {"foreign": {}})
     write(tmp_path / "metrics/audit.json", {"shortcuts": {}, "labels": {"asked": 42, "suspect": 0}})

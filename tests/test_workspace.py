@@ -1,6 +1,7 @@
 """A copy of the project is ready for DVC with and without Git, and the settings' folder of images is checked first."""
 
 import contextlib
+import fcntl
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from leuko.core.errors import LeukoError
 from leuko.study.experiments import check_git
 from stages.check_settings import check_data_root
 from tests.conftest import REPOSITORY
-from tools.workspace import follow_git, set_data_root
+from tools.workspace import follow_git, mend_rwlock, set_data_root
 
 
 @pytest.fixture
@@ -40,6 +41,22 @@ def test_dvc_does_without_git_where_there_is_none_and_with_it_where_there_is(cop
     identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run(["git", *identity, "commit", "--quiet", "--allow-empty", "-m", "start"], check=True)
     assert follow_git() == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "stays"), [("", False), ('{"read": {', False), ('{"read": {}, "write": {}}', True)]
+)
+def test_what_a_kill_left_of_the_list_of_readers_and_writers_goes(copy, content, stays):
+    mend_rwlock()
+    path = copy / ".dvc/tmp/rwlock"
+    path.parent.mkdir()
+    path.write_text(content)
+    with path.with_name("rwlock.lock").open("a") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        mend_rwlock()
+        assert path.exists()
+    mend_rwlock()
+    assert path.exists() == stays
 
 
 def test_a_study_without_repository_or_commit_says_what_to_type(copy):

@@ -6,6 +6,8 @@ python -m tools.workspace "/my images"     # the same, and data_root becomes tha
 
 from __future__ import annotations
 
+import fcntl
+import json
 import re
 import subprocess
 import sys
@@ -17,6 +19,8 @@ from leuko.core.errors import LeukoError, run
 from leuko.core.files import write_bytes
 
 PARAMS = Path("params.yaml")
+RWLOCK = Path(".dvc/tmp/rwlock")
+"""Where DVC keeps who reads and writes what."""
 
 
 def follow_git() -> str:
@@ -60,8 +64,26 @@ def set_data_root(folder: Path) -> None:
         write_bytes(PARAMS, re.sub(r" +$", "", changed, flags=re.MULTILINE).encode())
 
 
+def mend_rwlock() -> None:
+    """Remove DVC's list of readers and writers if a kill struck while it was written: DVC would refuse to start.
+
+    While a DVC process is at it, it stays.
+    """
+    if not RWLOCK.exists():
+        return
+    with RWLOCK.with_name("rwlock.lock").open("a") as guard:
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            json.loads(RWLOCK.read_text(encoding="utf-8"))
+        except BlockingIOError:
+            return
+        except ValueError:
+            RWLOCK.unlink()
+
+
 def main() -> None:
-    """Do both, and say what is lacking."""
+    """Do all of it, and say what is lacking."""
+    mend_rwlock()
     if len(sys.argv) > 1:
         set_data_root(Path(sys.argv[1]))
     if lacking := follow_git():

@@ -55,6 +55,7 @@ def trials(options: argparse.Namespace, folder: Path) -> list[tuple[str, ...]]:
             moments.append(f"{moment:.0f}")
             stages.append(last_stage(pipeline.log))
             left = max(left - moment, whole / 10)
+            pipeline.run("tools.workspace")  # as `make repro` starts
         succeeded = pipeline.run("dvc", "repro") == 0
         same = succeeded and pipeline.lock() == undisturbed.lock()
         rows.append(

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from leuko.core.files import atomic_file
+from leuko.evaluation.occlusion import DESCRIPTORS, heat_map_of
 from leuko.prediction.model import Model, Prepared
-from leuko.report.attention import heat_map
 from leuko.report.pictures import spotlight
 
 
@@ -26,16 +25,8 @@ def draw_heat_map(model: Model, prepared: Prepared) -> Image.Image:
         A picture of what the model is shown, 144 pixels a side: the whole image, or the crop around the nucleus.
     """
     names = model.preparation.inputs
-    tensors = dict(zip(names, model.tensors([prepared]), strict=True))
-    pictures = [name for name in names if name != "descriptors"]
-
-    def classify(*views: Tensor) -> Tensor:
-        """Classify covered copies; what was measured of the cell stays as it is."""
-        covered = dict(zip(pictures, views, strict=True))
-        given = [covered.get(name, tensors[name].expand(len(views[0]), *tensors[name].shape[1:])) for name in names]
-        return model.network.classify(*given)
-
-    heat = heat_map(classify, [tensors[name][0] for name in pictures])
+    pictures = [name for name in names if name != DESCRIPTORS]
+    heat = heat_map_of(model.network, model.tensors([prepared]))
     return spotlight(np.asarray(prepared[pictures[0]]), heat)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from leuko.arms import Arm
 from leuko.core.files import read_json
 from leuko.evaluation.suspects import WORTH_SAYING
 from leuko.packs.reading import read_images, read_rows
@@ -34,6 +35,44 @@ def audit_blocks(root: Path, *, pictures: bool) -> list[Block]:
     """
     found = read_json(root / "metrics/audit.json")
     return [*_shortcuts(root, found["shortcuts"], pictures), *_suspects(root, found["labels"], pictures)]
+
+
+def focus_blocks(found: Mapping[str, Mapping[str, Mapping[str, float]]], present: Sequence[Arm]) -> list[Block]:
+    """What the arms' answers rest on: the cell, or what surrounds it; nothing if that was not asked.
+
+    Args:
+        found: as comparison.json has it, by arm and class.
+        present: the arms.
+    """
+    told = {arm: found[arm.key] for arm in present if found.get(arm.key)}
+    if not told:
+        return []
+    classes = list(dict.fromkeys(label for of_arm in told.values() for label in of_arm))
+    rows, beside = {}, []
+    for arm, of_arm in told.items():
+        inside, area = (_mean(of_arm, name) for name in ("inside", "area"))
+        shares = [of_arm[label]["inside"] if label in of_arm else None for label in classes]
+        rows[arm.title] = [Cell(share, "percent") for share in (*shares, inside, area)]
+        beside += [arm.title] if inside <= area else []
+    n_images = max(of_class["images"] for of_arm in told.values() for of_class in of_arm.values())
+    blocks: list[Block] = [
+        "What do answers rest on? Places of the picture are covered one after the other; the table has how much of "
+        "what then weakens an answer lies in the cell, which is found by its colour. If all places were worth the same "
+        "it would be the cell's share of the picture, the last column.",
+    ]
+    if beside:
+        blocks.append(
+            f"Warning: the answers of {', '.join(beside)} rest on the cell no more than on any other place. Something "
+            "beside it may give the classes away."
+        )
+    caption = f"Share of the occlusion map inside the cell, %, means of at most {n_images} test images of each class."
+    heads = [*classes, "all classes", "the cell's share of the picture"]
+    return [*blocks, Row([Table("focus", caption, heads, rows)])]
+
+
+def _mean(of_arm: Mapping[str, Mapping[str, float]], name: str) -> float:
+    """The mean over the classes."""
+    return float(np.mean([of_class[name] for of_class in of_arm.values()]))
 
 
 def shortcut_warning(name: str, found: Mapping[str, Any]) -> str:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from leuko.arms import Arm
+from leuko.evaluation.occlusion import heat_map
 from leuko.models.classifier import Classifier
 from leuko.packs.reading import read_images
-from leuko.report.attention import heat_map
 from leuko.report.blocks import Card, Gallery, Picture
 from leuko.report.encoding import picture
 from leuko.training.device import to_device

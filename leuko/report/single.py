@@ -17,7 +17,7 @@ from leuko.data.manifest import read_manifest
 from leuko.evaluation.predictions import read_predictions
 from leuko.models.build import load_classifier
 from leuko.report import published
-from leuko.report.audit import audit_blocks
+from leuko.report.audit import audit_blocks, focus_blocks
 from leuko.report.blocks import Block, Card, Cell, Figure, Gallery, Listing, Report, Row, Section, Table, Terms
 from leuko.report.descriptors import descriptor_blocks
 from leuko.report.drawing import gains_figure
@@ -107,6 +107,7 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
             [
                 *groups_blocks(comparison["groups"], scores),
                 *audit_blocks(root, pictures=params.report.pictures),
+                *focus_blocks(comparison["focus"], present),
                 *budget_blocks(manifest, params.split, params.validation_labels, _selects(present, params), present),
                 *power_blocks(gains(present), {arm.key: arm for arm in present}, comparison["gains"]),
             ],

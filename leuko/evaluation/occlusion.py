@@ -8,12 +8,18 @@ feature maps are 4 x 4, get as fine a map as large ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from leuko.models.classifier import Classifier
+from leuko.morphology.segmentation import segment
+
+DESCRIPTORS = "descriptors"
+"""The one input that is no picture."""
 N_CELLS = 8
 """Rows and columns of a map."""
 LEAST = 1e-4
@@ -50,6 +56,62 @@ def heat_map(classify: Callable[..., Tensor], views: Sequence[Tensor]) -> NDArra
     losses = _log_odds(whole, answer) - _log_odds(logits, answer)
     heat: NDArray[np.float64] = (covers * losses[:, None, None]).sum(0).div(4).numpy()
     return heat if np.abs(heat).max() >= LEAST else np.zeros_like(heat)
+
+
+def heat_map_of(model: Classifier, arrays: Sequence[Tensor]) -> NDArray[np.float64]:
+    """Measure what each place of a cell's pictures is worth; what was measured of the cell stays as it is.
+
+    Args:
+        model: takes at least one picture.
+        arrays: of one cell, what `model.inputs` names, each of shape (1, ...).
+
+    Returns:
+        As `heat_map` gives it.
+    """
+    is_picture = [name != DESCRIPTORS for name in model.inputs]
+
+    def classify(*views: Tensor) -> Tensor:
+        covered = iter(views)
+        given = [
+            next(covered) if picture else array.expand(len(views[0]), *array.shape[1:])
+            for picture, array in zip(is_picture, arrays, strict=True)
+        ]
+        return model.classify(*given)
+
+    return heat_map(classify, [array[0] for picture, array in zip(is_picture, arrays, strict=True) if picture])
+
+
+@dataclass(frozen=True)
+class Focus:
+    """How far an answer rests on the cell.
+
+    Attributes:
+        inside: the share of what speaks for the answer, the positive part of the map, that lies in the cell.
+        area: the share of the picture that the cell takes, which `inside` would be if all places were worth the same.
+    """
+
+    inside: float
+    area: float
+
+
+def focus(model: Classifier, arrays: Sequence[Tensor]) -> Focus | None:
+    """Find how far a classifier's answer rests on the cell, which `segment` finds in the first picture that it takes.
+
+    Args:
+        model: takes at least one picture.
+        arrays: of one cell, what `model.inputs` names, each of shape (1, ...); pictures have values 0 to 1.
+
+    Returns:
+        None if no cell is found, or no place speaks for the answer.
+    """
+    picture = next(array for name, array in zip(model.inputs, arrays, strict=True) if name != DESCRIPTORS)
+    cell = segment((255 * picture[0].permute(1, 2, 0).cpu().numpy()).round().astype(np.uint8)).cell
+    heat = np.maximum(heat_map_of(model, arrays), 0)
+    if not cell.any() or not heat.any():
+        return None
+    size = len(cell) // N_CELLS
+    covered = cell.reshape(N_CELLS, size, N_CELLS, size).mean(axis=(1, 3))
+    return Focus(float((heat * covered).sum() / heat.sum()), float(covered.mean()))
 
 
 def _covered(view: Tensor, covers: Tensor) -> Tensor:

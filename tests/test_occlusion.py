@@ -5,11 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from leuko.evaluation.occlusion import N_CELLS, focus, heat_map
 from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.base import WbcNet
+from leuko.models.classifier import Classifier
 from leuko.models.plus import WbcPlusNet
 from leuko.models.tissue import Cam16Net
-from leuko.report.attention import N_CELLS, heat_map
 from leuko.report.pictures import TILE, disagreements, spotlight
 
 
@@ -87,3 +88,43 @@ def test_disagreements_begin_with_the_clearest():
     wrong = [answer("a", "b", 0.4), answer("a", "b", 0.2), answer("b", "b", 0.3), answer("b", "b", 0.1)]
     assert disagreements(right, wrong) == [1, 0]
     assert disagreements(wrong, right) == [2]
+
+
+class PlaceNet(Classifier):
+    """Sees a place of the whole picture: the darker, the more it is of the first class."""
+
+    inputs = ("wbc", "descriptors")
+
+    def __init__(self, rows: slice, columns: slice):
+        super().__init__()
+        self.place = rows, columns
+
+    def forward(self, images, descriptors):
+        dark = 1 - images[:, :, *self.place].mean((1, 2, 3))
+        return torch.stack([10 * dark + descriptors[:, 0], torch.zeros_like(dark)], dim=1)
+
+
+def drawn_cell() -> torch.Tensor:
+    """A nucleus in the middle of a bright picture, and a dark bar at its upper edge."""
+    away = torch.hypot(*(torch.stack(torch.meshgrid([torch.arange(64) - 31.5] * 2, indexing="ij"))))
+    picture = torch.full((3, 64, 64), 0.9)
+    picture[:, away < 14] = torch.tensor([0.35, 0.2, 0.5])[:, None]
+    picture[:, :4] = 0.6
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("place", "rests_on_the_cell"), [((slice(20, 44), slice(20, 44)), True), ((slice(0, 4), slice(0, 64)), False)]
+)
+def test_it_is_told_whether_an_answer_rests_on_the_cell(place, rests_on_the_cell):
+    found = focus(PlaceNet(*place), [drawn_cell()[None], torch.ones(1, 1)])
+    assert found.area == pytest.approx(np.pi * 14**2 / 64**2, rel=0.25)
+    assert (found.inside > 2 * found.area) == rests_on_the_cell
+    if not rests_on_the_cell:
+        assert found.inside < found.area / 2
+
+
+def test_where_no_cell_is_found_or_nothing_matters_nothing_is_said():
+    nothing = torch.full((1, 3, 64, 64), 0.9)
+    assert focus(PlaceNet(slice(20, 44), slice(20, 44)), [nothing, torch.ones(1, 1)]) is None
+    assert focus(PlaceNet(slice(0, 1), slice(60, 64)), [drawn_cell()[None] * 0 + 0.5, torch.ones(1, 1)]) is None

@@ -9,6 +9,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from leuko.core.errors import run
 from leuko.core.processor import configure_libraries
@@ -29,6 +30,8 @@ COMMANDS = {
 def main() -> None:
     """Run the subcommand that the command line names."""
     configure_libraries()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     run(lambda: _run_command(sys.argv[1:]))
 
 

@@ -178,17 +178,31 @@ def test_bloodmnist_has_eight_classes_for_who_wants_them(tmp_path):
         {"train_labels": np.array([[{}]] * 32, dtype=object)},
         {"val_labels": np.full((16, 1), 8)},
         {"val_labels": np.zeros((15, 1), np.uint8)},
+        {"val_labels": np.uint8(3)},
         {"test_images": np.zeros((24, 28, 28), np.uint8)},
         {"test_images": np.zeros((24, 28, 28, 3))},
         {"test_images": None},
     ],
-    ids=["pickled", "unknown class", "fewer labels", "grey", "float", "absent"],
+    ids=["pickled", "unknown class", "fewer labels", "one number", "grey", "float", "absent"],
 )
 def test_other_arrays_than_bloodmnist_are_refused(change, tmp_path):
     arrays = {key: array for key, array in (medmnist.arrays() | change).items() if array is not None}
     np.savez(tmp_path / "bloodmnist.npz", **arrays)
     with pytest.raises(LeukoError, match=r"bloodmnist\.npz"):
         run_import("medmnist", tmp_path / "bloodmnist.npz", "--out", tmp_path / "out")
+
+
+def test_a_damaged_bloodmnist_is_refused_wherever_the_damage_is(tmp_path):
+    np.savez_compressed(tmp_path / "whole.npz", **medmnist.arrays())
+    whole = (tmp_path / "whole.npz").read_bytes()
+    damaged = tmp_path / "bloodmnist.npz"
+    for place in range(0, len(whole), len(whole) // 40):
+        damaged.write_bytes(
+            whole[:place] + bytes(byte ^ 0xFF for byte in whole[place : place + 64]) + whole[place + 64 :]
+        )
+        with pytest.raises(LeukoError, match=r"bloodmnist\.npz"):
+            run_import("medmnist", damaged, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_raabin_second_edition_and_its_numbers(tmp_path):
@@ -219,9 +233,10 @@ def test_raabin_second_edition_and_its_numbers(tmp_path):
     (tmp_path / "source/Test.json").write_text('{"../Train/95-8-0-1_0_1.jpg": 1}')
     with pytest.raises(LeukoError, match="not there"):
         run_import("raabin", tmp_path / "source", "--out", tmp_path / "two")
-    (tmp_path / "source/Test.json").write_text('{"95-8-0-1_0_1.jpg": 6}')
-    with pytest.raises(LeukoError, match="from 1 to 5"):
-        run_import("raabin", tmp_path / "source", "--out", tmp_path / "two")
+    for odd in ('{"95-8-0-1_0_1.jpg": 6}', '{"95-8-0-1_0_1.jpg": Infinity}', "[1]", "[" * 100_000):
+        (tmp_path / "source/Test.json").write_text(odd)
+        with pytest.raises(LeukoError, match="from 1 to 5"):
+            run_import("raabin", tmp_path / "source", "--out", tmp_path / "two")
 
 
 def test_pbc_by_folder_or_by_fine_prefix(tmp_path):

@@ -1,5 +1,6 @@
 """`leuko predict`: what it takes, the table that it writes, and what it says by its exit code."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -168,6 +169,59 @@ def test_the_command_says_by_its_exit_code_what_was_read(model, folder, words, c
         run_command(["predict", *words, *["--model", str(model)] * ("--model" not in words), "--out", "other.csv"])
     assert left.value.code == code
     assert (folder / "other.csv").exists() == (code < 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--out", "cells"], "--out cells: that is a folder"),
+        (["--out", "cells/notes.txt/a.csv"], "notes.txt is no folder"),
+        (["--out", "cells/a.webp"], "would take the place of a file that is read"),
+        (["--heatmaps", "cells"], "--heatmaps cells: the folder is not empty"),
+        (["--heatmaps", "cells/a.webp"], "there is a file of that name"),
+        (["--device", "mps"], "--device mps: PyTorch finds no such device"),
+    ],
+)
+def test_what_cannot_be_written_or_used_is_told_before_any_work(model, folder, capsys, options, words):
+    before = sorted(path for path in folder.rglob("*"))
+    with pytest.raises(SystemExit) as left:
+        run_command(["predict", "cells", "--model", str(model), *options])
+    assert left.value.code == 2
+    assert words in capsys.readouterr().err
+    assert sorted(path for path in folder.rglob("*")) == before
+
+
+def test_maps_and_table_come_both_or_not_at_all(model, folder, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("leuko.prediction.table.write_heat_map", interrupt)
+    with pytest.raises(SystemExit) as left:
+        run_command(["predict", "cells", "--model", str(model), "--heatmaps", "maps"])
+    assert left.value.code == 2
+    assert sorted(path.name for path in folder.iterdir()) == ["cells"]
+
+
+def test_what_is_no_file_is_reported_and_each_image_taken_once(model, folder, monkeypatch):
+    os.mkfifo(folder / "cells/pipe.png")  # whoever opens it waits for a writer
+    assert predict_to_table(["cells", str(folder / "cells"), "./cells/a.webp"], model=str(model)) == 2
+    rows = table().set_index("path")
+    assert len(rows) == 10
+    assert "pipe" in rows.loc["cells/pipe.png", "error"]
+    with pytest.raises(LeukoError, match="empty name"):
+        find_images([""])
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(LeukoError, match="there is none"):
+        find_images(["-"])
+
+
+def test_a_name_with_a_carriage_return_stays_one_row(model, folder):
+    odd = 'cells/odd\r"name,1.png'
+    cell(3)[0].save(odd)
+    assert predict_to_table([odd], model=str(model)) == 0
+    with Path("predictions.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["path"] == odd
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ Exits with 0 if all images were read, 1 if some were not, 2 if nothing could be 
 import argparse
 import sys
 
-from leuko.core.errors import LeukoError
+from leuko.core import errors
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,24 +33,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score at once: a table with the columns path and label, or the word folders where images lie in folders "
         "that are called after their classes",
     )
-    parser.add_argument("--heatmaps", metavar="DIR", help="write pictures of where the model looks into this folder")
+    parser.add_argument("--heatmaps", metavar="DIR", help="a new folder for pictures of where the model looks")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="(default: auto)")
 
 
 def run(options: argparse.Namespace) -> None:
     """Classify images and leave with the exit code that says whether all could be read."""
+    errors.run(lambda: _predict(options), code=2)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    """Classify images, and exit with 1 if some could not be read."""
     from leuko.prediction.table import predict_to_table
 
-    try:
-        n_unread = predict_to_table(
-            options.images,
-            model=options.model,
-            out=options.out,
-            labels=options.labels,
-            heatmaps=options.heatmaps,
-            device=options.device,
-        )
-    except LeukoError as error:
-        print(f"\n{error}", file=sys.stderr)
-        sys.exit(2)
+    n_unread = predict_to_table(
+        options.images,
+        model=options.model,
+        out=options.out,
+        labels=options.labels,
+        heatmaps=options.heatmaps,
+        device=options.device,
+    )
     sys.exit(1 if n_unread else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -15,28 +16,38 @@ class LeukoError(Exception):
     """Something outside the code is wrong; the message says what, where, and how to fix it."""
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a stage; on an error that a user can fix print its message alone, without a traceback, and exit with 1.
+def run(main: Callable[[], None], code: int = 1) -> None:
+    """Run a stage; on an error that a user can fix print its message alone, without a traceback, and exit.
 
     Args:
         main: the stage.
+        code: what to exit with then.
     """
     try:
         main()
+        return
     except LeukoError as error:
-        sys.exit(f"\n{error}")
+        message = str(error)
+    except BrokenPipeError:
+        # Python would try once more to print the rest when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        message = "Stopped, as nobody reads any longer what is printed."
     except OSError as error:
-        sys.exit(f"\n{_explain(error)}")
+        message = _explain(error)
     except (MemoryError, RuntimeError) as error:
         if not _lacks_memory(error):
             raise
         why = (str(error).splitlines() or ["it ran out"])[0]
-        sys.exit(
-            f"\nThere is not enough memory ({why}). Set a smaller batch_size, smaller images (augment) or fewer "
+        message = (
+            f"There is not enough memory ({why}). Set a smaller batch_size, smaller images (augment) or fewer "
             f"threads (compute), then type {repro()}."
         )
     except KeyboardInterrupt:
-        sys.exit("\nStopped from the keyboard.")
+        message = "Stopped from the keyboard."
+    if code == 1:
+        sys.exit(f"\n{message}")  # which prints it
+    print(f"\n{message}", file=sys.stderr)
+    sys.exit(code)
 
 
 def repro() -> str:

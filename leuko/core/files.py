@@ -17,6 +17,8 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 
+from leuko.core.errors import LeukoError
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
@@ -42,6 +44,52 @@ def atomic_file(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_file_place(path: Path, option: str) -> None:
+    """Refuse a place where no file can be written, before the work whose result is to be there.
+
+    Args:
+        path: where the file shall be; missing folders above it are made, and a file that is there is replaced.
+        option: of the command line, for the message.
+
+    Raises:
+        LeukoError: if there is a folder, or nothing can be written beside it.
+    """
+    if path.is_dir():
+        raise LeukoError(f"{option} {path}: that is a folder; name a file")
+    _check_home(path, option)
+
+
+def check_folder_place(path: Path, option: str) -> None:
+    """Refuse a place where no new folder can be made, before the work whose result is to be there.
+
+    Args:
+        path: where the folder shall be; missing folders above it are made.
+        option: of the command line, for the message.
+
+    Raises:
+        LeukoError: if something is there but an empty folder, or nothing can be written beside it.
+    """
+    if path.is_dir():
+        if any(path.iterdir()):
+            raise LeukoError(f"{option} {path}: the folder is not empty; name a new one")
+    elif os.path.lexists(path):
+        raise LeukoError(f"{option} {path}: there is a file of that name; name a new folder")
+    _check_home(path, option)
+
+
+def _check_home(path: Path, option: str) -> None:
+    """Refuse a place whose nearest folder that is there cannot be written to.
+
+    Raises:
+        LeukoError: if it cannot, or is none.
+    """
+    home = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not home.is_dir():
+        raise LeukoError(f"{option} {path}: {home} is no folder; name another place")
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise LeukoError(f"{option} {path}: nothing can be written into {home}; let it be, or name another place")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,11 @@ def read_bytes(path: Path) -> bytes:
         UnreadableImageError: if it cannot be read, or is too large.
     """
     try:
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise UnreadableImageError(f"{size:,} bytes are too many; the limit is {MAX_BYTES:,}")
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
+            raise UnreadableImageError("no file but a pipe, socket or device")  # which may never end
+        if about.st_size > MAX_BYTES:
+            raise UnreadableImageError(f"{about.st_size:,} bytes are too many; the limit is {MAX_BYTES:,}")
         return path.read_bytes()
     except OSError as error:
         raise UnreadableImageError(f"cannot be opened ({error.strerror})") from error

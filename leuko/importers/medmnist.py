@@ -8,7 +8,9 @@ Yang et al., Scientific Data 10:41 (2023), CC BY 4.0.
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,6 +45,13 @@ def find(sources: Sequence[Path], options: Namespace, found: Found) -> None:
             found.items.append(Item(f"{part}_images[{number}]", name, content, NAMES[label], part))
 
 
+DAMAGED = (
+    *(OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What NumPy and zipfile raise for files that are damaged, encrypted or something else."""
+
+
 def _arrays(path: Path, part: str) -> tuple[Pixels, list[int]]:
     """The images of a part, shape (image, side, side, 3), and their labels.
 
@@ -52,10 +61,10 @@ def _arrays(path: Path, part: str) -> tuple[Pixels, list[int]]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise LeukoError(f"{path}: not one of BloodMNIST's files ({error})") from error
     is_right = images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] == 3
-    numbers = labels.reshape(len(labels), -1)
+    numbers = labels.reshape(len(labels) if labels.ndim else 1, -1)
     is_right &= numbers.shape == (len(images), 1) and np.issubdtype(labels.dtype, np.integer)
     if not is_right or not np.isin(numbers, range(len(NAMES))).all():
         what = f"{images.dtype} {images.shape} with labels {labels.dtype} {labels.shape}"

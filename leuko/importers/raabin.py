@@ -62,7 +62,7 @@ def _flat(folder: Path, part: str, listed: Path, found: Found) -> list[Item]:
     try:
         numbers = json.loads(listed.read_text("utf-8"))
         labels = {name: NUMBERS[int(number)] for name, number in numbers.items()}
-    except (ValueError, AttributeError, TypeError, KeyError) as error:
+    except (ValueError, AttributeError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise LeukoError(f"{listed}: not a list of files with numbers from 1 to 5 ({error})") from error
     paths = {path.name: path for path in only_images(look_through(folder / part, found), found)}
     for name in labels.keys() - paths.keys():

@@ -5,13 +5,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from leuko.core.errors import LeukoError
+from leuko.core.files import check_file_place
 from leuko.core.params.transfer import Probe
 from leuko.data.laboratory import survey_laboratory, survey_unlabelled
 from leuko.data.scale import Scales, from_column, to_json
@@ -48,8 +51,12 @@ def adapt_model(
         The classifier, and how it was found.
 
     Raises:
-        LeukoError: if the model is of another kind, with all that is wrong with the images, or if they are too few.
+        LeukoError: if the model is of another kind, with all that is wrong with the images, if they are too few, or
+            if nothing can be written there.
     """
+    check_file_place(out, "--out")
+    if out.absolute() == model.absolute():
+        raise LeukoError(f"--out {out}: that is the model itself; name another file")
     if reason := left_out(model):
         raise LeukoError(f"{model} holds no model: {reason}")
     classifier, config = load_classifier(model)
@@ -58,7 +65,7 @@ def adapt_model(
             f"{model} is a network that would have to be trained anew; take a classifier on features, such as "
             "models/probes/morphology.safetensors"
         )
-    settings = Probe.model_validate(config["settings"])
+    settings = _settings(model, config)
     found = []
     if folder:
         labelled = survey_laboratory(
@@ -99,6 +106,18 @@ def adapt_model(
     domains = fit_domain(descriptors, descriptors[:0]).tensors() | fit_domain(pictures, pictures[:0]).tensors(PICTURES)
     save_model(out, adapted.classifier, config | known, domains)
     return adapted
+
+
+def _settings(model: Path, config: Mapping[str, Any]) -> Probe:
+    """The settings by which a classifier on features was fitted.
+
+    Raises:
+        LeukoError: if its file does not say, or says no such settings.
+    """
+    try:
+        return Probe.model_validate(config["settings"])
+    except (KeyError, ValidationError) as error:
+        raise LeukoError(f"{model} does not say how it was fitted ({type(error).__name__}: {error})") from error
 
 
 @torch.no_grad()

@@ -22,7 +22,8 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from leuko.core.errors import LeukoError
-from leuko.core.files import atomic_file
+from leuko.core.files import atomic_file, check_file_place
+from leuko.data.images import UnreadableImageError
 from leuko.demo.blood import CLASSES, draw_cell
 from leuko.demo.canvas import Stain
 from leuko.demo.dataset import SMEAR_LIGHT
@@ -100,12 +101,16 @@ def export_onnx(path: Path, out: Path, images: Sequence[ImageLike]) -> Exported:
         How it did.
 
     Raises:
-        LeukoError: if the model cannot be read or converted, the packages for it are missing, or any probability
-            differs by more than TOLERANCE in batches of 1, 2 or 7; then nothing is written.
+        LeukoError: if the model or an image cannot be read, or the model not converted, the packages for it are
+            missing, nothing can be written there, or any probability differs by more than TOLERANCE in batches of
+            1, 2 or 7; then nothing is written.
     """
+    check_file_place(out, "--out")
+    if out.absolute() == path.absolute():
+        raise LeukoError(f"--out {out}: that is the model itself; name another file")
     ort = _runtime()
     model = load_model(path)
-    prepared = [model.preparation(image) for image in images]
+    prepared = [_prepared(model, image) for image in images]
     inputs = tuple(tensor.contiguous() for tensor in model.tensors(_repeated(prepared, max(BATCHES))))
     try:
         content = _convert(load_classifier(path)[0], model, inputs)
@@ -137,6 +142,18 @@ def _runtime() -> ModuleType:
     except ImportError as error:
         raise LeukoError(f"{error.name} is not installed, which export needs: {INSTALL}") from error
     return runtime
+
+
+def _prepared(model: Model, image: ImageLike) -> Prepared:
+    """Prepare an image.
+
+    Raises:
+        LeukoError: if it cannot be read.
+    """
+    try:
+        return model.preparation(image)
+    except UnreadableImageError as error:
+        raise LeukoError(f"{image!s}: {error}") from error
 
 
 def _repeated(prepared: Sequence[Prepared], least: int) -> list[Prepared]:

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from leuko.core.files import atomic_file
 from leuko.evaluation.occlusion import DESCRIPTORS, heat_map_of
 from leuko.prediction.model import Model, Prepared
 from leuko.report.pictures import spotlight
@@ -32,5 +31,5 @@ def draw_heat_map(model: Model, prepared: Prepared) -> Image.Image:
 
 def write_heat_map(path: Path, model: Model, prepared: Prepared) -> None:
     """Write what `draw_heat_map` draws, as PNG."""
-    with torch.no_grad(), atomic_file(path) as temporary:
-        draw_heat_map(model, prepared).save(temporary, "PNG")
+    with torch.no_grad():
+        draw_heat_map(model, prepared).save(path, "PNG")

@@ -6,7 +6,7 @@ import csv
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from leuko.core.errors import LeukoError
-from leuko.core.files import atomic_file
+from leuko.core.files import atomic_file, atomic_folder, check_file_place, check_folder_place
 from leuko.models.foreign import RATE, SHARE
 from leuko.prediction.choosing import choose_model
 from leuko.prediction.finding import find_images
@@ -26,6 +26,8 @@ from leuko.prediction.labels import describe_scores, read_labels
 from leuko.prediction.model import Model, Outcome, load_model, margins
 
 STANDARD_OUTPUT = "-"
+MAX_STEM = 60
+"""Characters of an image's name in that of its heat map, which no file system finds too long."""
 
 
 class Summary:
@@ -94,20 +96,25 @@ def predict_to_table(
         model: as `choose_model` takes it.
         out: the path of the table, or `-` for standard output.
         labels: as `read_labels` takes it; none to score nothing.
-        heatmaps: a folder for pictures of where the model looks; none for no pictures.
+        heatmaps: a new or empty folder for pictures of where the model looks; none for no pictures.
         device: `auto` for the best there is, or `cpu`, `cuda`, `mps`.
 
     Returns:
         How many images could not be read.
 
     Raises:
-        LeukoError: if there is no model or no image, or the labels are none.
+        LeukoError: if there is no model, no image or no such device, the labels are none, or the results cannot be
+            written where they should; then nothing is.
     """
+    if heatmaps is not None:
+        check_folder_place(Path(heatmaps), "--heatmaps")
     images = find_images(words)
     if not images:
         raise LeukoError(f"There are no images in {', '.join(words)}.")
     path = choose_model(model)
-    network = load_model(path, _best_device() if device == "auto" else device)
+    if out != STANDARD_OUTPUT:
+        _check_out(out, [*images, path, *([Path(labels)] if labels else [])])
+    network = load_model(path, _device(device))
     known = read_labels(labels, images, network.classes) if labels else [""] * len(images)
     if heatmaps and not network.looks_at_pictures:
         raise LeukoError(
@@ -115,16 +122,17 @@ def predict_to_table(
         )
     print(f"Model: {path}", file=sys.stderr)
     summary = Summary(network)
-    with _opened(out) as file:
-        table = csv.writer(file, lineterminator="\n")
+    with ExitStack() as stack:
+        file = stack.enter_context(_opened(out))
+        maps = stack.enter_context(atomic_folder(Path(heatmaps).resolve())) if heatmaps else None
         actual = ["actual"] if labels else []
-        table.writerow(["path", *actual, "predicted", "margin", "unlike", *network.classes, "error"])
+        _write_row(file, ["path", *actual, "predicted", "margin", "unlike", *network.classes, "error"])
         outcomes = tqdm(network.outcomes(images, processes=True), "predicting", len(images), unit="image", disable=None)
         for number, (image, label, outcome) in enumerate(zip(images, known, outcomes, strict=True), start=1):
-            table.writerow([str(image), *[label][: len(actual)], *_row(outcome, network.classes)])
+            _write_row(file, [str(image), *[label][: len(actual)], *_row(outcome, network.classes)])
             summary.add(outcome, label)
-            if heatmaps and outcome.prepared:
-                write_heat_map(Path(heatmaps) / f"{number:05} {image.stem}.png", network, outcome.prepared)
+            if maps and outcome.prepared:
+                write_heat_map(maps / f"{number:05} {image.stem[:MAX_STEM]}.png", network, outcome.prepared)
     print(summary, file=sys.stderr if out == STANDARD_OUTPUT else sys.stdout)
     if out != STANDARD_OUTPUT:
         print(f"The table: {out}")
@@ -141,11 +149,37 @@ def _row(outcome: Outcome, classes: Sequence[str]) -> list[str]:
     return [predicted, f"{margin:.7f}", unlike, *(f"{value:.7f}" for value in outcome.probabilities), ""]
 
 
-def _best_device() -> str:
-    """What computes fastest here."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def _write_row(file: IO[str], row: Sequence[str]) -> None:
+    """Write a row of the table, in quotes if a value has a lone carriage return, which Python's module leaves bare."""
+    if any("\r" in value for value in row):
+        csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(row)
+    else:
+        csv.writer(file, lineterminator="\n").writerow(row)
+
+
+def _device(name: str) -> str:
+    """The device of that name, or for `auto` the one that computes fastest here.
+
+    Raises:
+        LeukoError: if this computer lacks it.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return next(device for device, is_there in there.items() if is_there)
+    if not there[name]:
+        raise LeukoError(f"--device {name}: PyTorch finds no such device here; leave it out")
+    return name
+
+
+def _check_out(out: str, read: Sequence[Path]) -> None:
+    """Refuse a place of the table where it cannot be written, or would replace what is read.
+
+    Raises:
+        LeukoError: if so.
+    """
+    check_file_place(Path(out), "--out")
+    if Path(out).absolute() in {path.absolute() for path in read}:
+        raise LeukoError(f"--out {out}: the table would take the place of a file that is read; name another file")
 
 
 @contextmanager

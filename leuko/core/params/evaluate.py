@@ -13,7 +13,7 @@ class Evaluate(Group):
     """The comparison.
 
     `examples` is how many images each figure shows; `occluded` of how many test images of each class it is asked where
-    they are looked at, which takes 82 answers of every network for each.
+    they are looked at, which takes 17 answers of every network for each.
     """
 
     examples: PositiveInt

@@ -1,7 +1,9 @@
 """Drawn cells, and their masks saved in many ways."""
 
+import io
+
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 
 from tests.pictures import encoded, tiff
 
@@ -34,15 +36,24 @@ def greys_of(mask: np.ndarray, values: tuple[int, ...] = (0, 255)) -> np.ndarray
     return np.where(shrunk, values[-1], np.where(mask, values[1], values[0])).astype(np.uint8)
 
 
+def saved_as_jpeg(mask: np.ndarray) -> Image.Image:
+    """A mask with the noise that JPEG leaves."""
+    return Image.open(io.BytesIO(encoded(Image.fromarray(mask), "JPEG", quality=50)))
+
+
 def masks_of(mask: np.ndarray) -> dict[str, tuple[str, bytes]]:
     """A mask in every way that people save them: by a name, an extension and the file's content."""
     white = Image.fromarray(greys_of(mask))
     rows = np.cumsum(mask.any(axis=1))[:, None] * mask
     clear = Image.merge("LA", [Image.new("L", white.size, 255), white])
+    hollow = Image.merge("LA", [white, ImageChops.invert(white)])
     dark = Image.merge("LA", [Image.new("L", white.size, 0), white])
     colours = np.where(mask[..., None], (0, 160, 40), (0, 0, 0)).astype(np.uint8)
     three = Image.fromarray(greys_of(mask, (0, 128, 255)))
     soft = white.filter(ImageFilter.GaussianBlur(1))
+    on_white = Image.fromarray(np.where(mask[..., None], (0, 0, 255), 255).astype(np.uint8))
+    viridis = Image.fromarray(np.where(mask[..., None], (253, 231, 37), (68, 1, 84)).astype(np.uint8))
+    twelve = np.rint(np.asarray(soft) / 255 * 4095).astype(np.uint16)
     return {
         "black and white": (".png", encoded(white, "PNG")),
         "black and white, jpeg": (".jpg", encoded(white, "JPEG")),
@@ -73,10 +84,20 @@ def masks_of(mask: np.ndarray) -> dict[str, tuple[str, bytes]]:
         "soft edges, floats": (".tif", tiff(np.asarray(soft, np.float32) / 255, photometric="minisblack")),
         "palette, cell first": (".png", encoded(in_palette(~mask, ((255, 255, 255), (0, 0, 0))), "PNG")),
         "palette on white": (".png", encoded(in_palette(mask, ((255, 255, 255), (0, 0, 255))), "PNG")),
-        "blue on white": (
+        "blue on white": (".png", encoded(on_white, "PNG")),
+        "blue on white, jpeg": (".jpg", encoded(on_white, "JPEG")),
+        "blue on white, soft edges": (".png", encoded(on_white.filter(ImageFilter.GaussianBlur(1)), "PNG")),
+        "yellow on purple without black, jpeg": (".jpg", encoded(viridis, "JPEG", quality=95)),
+        "colours, jpeg": (".jpg", encoded(Image.fromarray(colours), "JPEG")),
+        "two greys without black, jpeg": (".jpg", encoded(Image.fromarray(greys_of(mask, (80, 200))), "JPEG")),
+        "two bright greys without black, jpeg": (".jpg", encoded(Image.fromarray(greys_of(mask, (120, 240))), "JPEG")),
+        "noise of jpeg in png": (".png", encoded(saved_as_jpeg(greys_of(mask, (0, 80, 255))), "PNG")),
+        "transparent cell without black": (
             ".png",
-            encoded(Image.fromarray(np.where(mask[..., None], (0, 0, 255), 255).astype(np.uint8)), "PNG"),
+            encoded(hollow, "PNG"),
         ),
+        "soft edges, 12 bits": (".png", encoded(Image.fromarray(twelve), "PNG")),
+        "soft edges, white is zero without black": (".tif", tiff(4095 - twelve, photometric="miniswhite")),
         "numbers from one": (".png", encoded(Image.fromarray(mask.astype(np.uint8) + 1), "PNG")),
         "inverted": (".png", encoded(Image.fromarray(255 - greys_of(mask)), "PNG")),
         "inverted, jpeg": (".jpg", encoded(Image.fromarray(255 - greys_of(mask)), "JPEG")),

@@ -7,7 +7,7 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter
 
 from leuko.data.images import read_rgb
-from leuko.data.mask_checks import COPIES, EMPTY, LINES, SWAPPED, UNRELATED
+from leuko.data.mask_checks import COLOURS, COPIES, EMPTY, LINES, SWAPPED, UNRELATED
 from leuko.data.mask_reading import MaskRule, read_mask
 from leuko.data.masks import plan_masks, write_masked
 from leuko.data.survey import Survey, survey_data
@@ -18,6 +18,8 @@ from tests.course import WBC, draw_course, save
 OPTIONS = tiny_settings()["ingest"] | {"classes": WBC, "synonyms": {}}
 TRAIN = "WBC_100/train"
 KINDS = tuple(drawn_masks.masks_of(drawn_masks.cell(0)[1]))
+OF_A_SET = ("inverted", "black on", "blue on", "without black")
+"""Kinds of which one alone among others does not tell that its ground is another one."""
 N = 6
 
 
@@ -66,12 +68,17 @@ def test_a_set_of_masks_of_any_kind_keeps_the_cells(course, kind):
     assert len(found) == N
     for number, mask in found.items():
         wrong = (mask != drawn_masks.cell(number)[1]).mean()
-        assert wrong <= (0.02 if "jpeg" in kind or "soft" in kind else 0)
+        assert wrong <= (0.03 if "jpeg" in kind or "soft" in kind else 0)
     assert not survey(course).warnings.found
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if not any(words in kind for words in ("inverted", "black on", "blue on"))]
+    "kind",
+    [
+        kind
+        for kind in KINDS
+        if not any(words in kind for words in ("inverted", "black on", "blue on", "without black"))
+    ],
 )
 def test_one_of_another_kind_among_black_and_white_ones_does_too(course, kind):
     add_masks(course, "black and white, jpeg", range(1, N))
@@ -120,6 +127,55 @@ def test_soft_edges_are_no_labels(course):
         save(drawn, course / f"{TRAIN}/mask/Monocyte/c{number}.png")
     for number, mask in masks(course).items():
         assert (mask != drawn_masks.cell(number)[1]).mean() < 0.02
+
+
+def test_soft_masks_of_a_set_share_one_scale(course):
+    """A mask of which the cell is faint is not stretched to its own range, which would move its edge."""
+    peaks = (1, 1, 1, 1, 0.9, 0.6)
+    values = [
+        np.rint(gaussian_filter(drawn_masks.cell(number)[1].astype(np.float32), 1) * peak * 4095).astype(np.uint16)
+        for number, peak in enumerate(peaks)
+    ]
+    for number, of_mask in enumerate(values):
+        add_mask(course, number, pictures.tiff(of_mask, photometric="minisblack"), ".tif")
+    rules = {MaskRule.parse(rule) for rule in survey(course).manifest["mask_rule"] if rule}
+    assert {rule.white for rule in rules} == {4095}
+    (threshold,) = {rule.threshold for rule in rules}
+    for number, mask in masks(course).items():
+        np.testing.assert_array_equal(mask, np.rint(values[number] / 4095 * 255) >= threshold)
+
+
+@pytest.mark.parametrize("encode", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("sharp", [False, True])
+def test_a_small_blurred_cell_is_as_large_as_where_half_of_it_is_left(course, encode, sharp):
+    """Its outskirts are not labels, whose every value counts, not even if the other masks of the set are sharp."""
+    top = {np.uint8: 255, np.uint16: 65535, np.float32: 1}[encode]
+    expected = {}
+    for number in range(N):
+        y, x = np.mgrid[:64, :64]
+        cell = np.hypot(y - 30 - number, x - 32) <= 5
+        soft = cell if sharp and number else gaussian_filter(cell.astype(np.float64), 2)
+        colours = np.where(cell[..., None], (110, 60, 140), (235, 215, 225)).astype(np.uint8)
+        save(Image.fromarray(colours), course / f"{TRAIN}/data/Monocyte/c{number}.png")
+        values = soft * top
+        values = values if encode == np.float32 else np.rint(values)
+        add_mask(course, number, pictures.tiff(values.astype(encode), photometric="minisblack"), ".tif")
+        expected[number] = soft >= 0.5
+    for number, mask in masks(course).items():
+        assert (mask != expected[number]).sum() <= 4
+
+
+def test_masks_of_too_many_colours_are_refused_unless_it_is_said_what_is_cell(course):
+    for number in range(N):
+        cell = drawn_masks.cell(number)[1]
+        soft = gaussian_filter(cell.astype(np.float32), 3)[..., None]
+        colours = soft * (255, 40, 40) + (1 - soft) * (10, 10, 60)
+        save(Image.fromarray(colours.astype(np.uint8)), course / f"{TRAIN}/mask/Monocyte/c{number}.jpg", quality=60)
+    found = survey(course).problems.found
+    assert found.keys() <= {COLOURS, COPIES}
+    assert sum(map(len, found.values())) == N
+    for number, mask in masks(course, mask="bright").items():
+        assert (mask != drawn_masks.cell(number)[1]).mean() < 0.06
 
 
 def test_masks_that_are_no_masks_are_listed(course):
@@ -203,7 +259,7 @@ def test_so_are_those_with_soft_edges_of_any_depth(course, encode):
 
 @pytest.mark.parametrize("oblong", [False, True])
 @pytest.mark.parametrize("raw", [False, True])
-@pytest.mark.parametrize("orientation", [2, 3, 5, 6, 8])
+@pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_mask_follows_its_image_where_it_lies_like_that(course, orientation, raw, oblong):
     cells = []
     for number in range(N):
@@ -220,7 +276,28 @@ def test_a_mask_follows_its_image_where_it_lies_like_that(course, orientation, r
     manifest = survey(course).manifest
     copies = write_masked(plan_masks(manifest, course, "none", 0), course, course / "copies", (0, 0, 0))
     for _, row in copies.iterrows():
-        assert np.asarray(read_rgb(course / "copies" / row["path"])).shape[:2] == (48 if oblong else 64, 64)
+        copy = np.asarray(read_rgb(course / "copies" / row["path"]))
+        np.testing.assert_array_equal(copy.any(axis=2), cells[int(row["path"][-5])])
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_square_masks_that_fit_both_ways_lie_as_the_others_of_the_set(course, raw):
+    """A cell in the middle does not tell how its mask lies; those beside it do."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for number in range(N):
+        y, x = np.mgrid[:64, :64]
+        cell = np.hypot(y - (32 if number < 2 else 20), x - 32 + 0.3 * (y - 32)) <= (14 if number < 2 else 10)
+        colours = np.where(cell[..., None], (110, 60, 140), (235, 215, 225)).astype(np.uint8)
+        lying = Image.fromarray(np.ascontiguousarray(pictures.laid(colours, 6)))
+        save(lying, course / f"{TRAIN}/data/Monocyte/c{number}.png", exif=exif)
+        drawn = np.ascontiguousarray(pictures.laid(cell, 6) if raw else cell)
+        save(Image.fromarray(drawn_masks.greys_of(drawn)), course / f"{TRAIN}/mask/Monocyte/c{number}.png")
+    rules = [MaskRule.parse(rule) for rule in survey(course).manifest["mask_rule"] if rule]
+    assert {rule.orientation for rule in rules} == {6 if raw else 1}
+    assert len(rules) == N
+    said = f"{N} of these masks lie as" if raw else f"{N} of rotated images are upright already"
+    assert any(said in note for note in survey(course).mask_notes)
 
 
 @pytest.mark.parametrize(
@@ -249,5 +326,8 @@ def test_a_rule_is_read_as_it_is_written():
         MaskRule("nonzero", 191, (255,)),
         MaskRule("value", 128, (1, 255)),
         MaskRule("dark", orientation=6),
+        MaskRule("transparent", white=0.0),
+        MaskRule("value", 128, (1, 255), 8, 4095.0),
+        MaskRule("nonzero", 64, white=0.07),
     ):
         assert MaskRule.parse(str(rule)) == rule

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from leuko.core.classes import SETS
 from leuko.core.parallel import map_images
 from leuko.data.images import Probe, UnreadableImageError, probe_image
 from leuko.data.layout import ImageFile
 from leuko.data.mask_meaning import MaskProbe, probe_mask
+from leuko.data.mask_values import settle_whites, white_of
 from leuko.data.tree import Problems
 
 MAX_ELONGATION = 5
@@ -35,6 +38,9 @@ def probe_all(
     masks = [path for image in images if image.mask for path in (image.mask, *image.mask_copies)]
     probes = _probe(probe_image, root, pictures, "checking images", problems)
     mask_probes = _probe(probe_mask, root, masks, "checking masks", problems)
+    for name in SETS:
+        of_set = [image.mask for image in images if image.set == name and image.mask in mask_probes]
+        mask_probes |= _as_settled(root, [mask for mask in of_set if mask], mask_probes, problems)
     for image in images:
         if image.path in probes:
             _check_image(image, probes, min_side, problems)
@@ -46,6 +52,15 @@ def probe_all(
         {image.path: probes[image.path] for image in images if image.path in probes},
         {image.mask: mask_probes[image.mask] for image in images if image.mask and image.mask in mask_probes},
     )
+
+
+def _as_settled(
+    root: Path, paths: Sequence[Path], probes: Mapping[Path, MaskProbe], problems: Problems
+) -> dict[Path, MaskProbe]:
+    """Probe again the masks of a set that have to be read otherwise than each of them alone suggests."""
+    whites = settle_whites(probes[path].nature for path in paths)
+    others = [path for path in paths if white_of(probes[path].nature, whites) != probes[path].white]
+    return _probe(partial(probe_mask, whites=whites), root, others, "checking masks again", problems)
 
 
 def _probe(

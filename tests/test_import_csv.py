@@ -15,7 +15,7 @@ from leuko.importers.csv_table import choose_columns
 from leuko.importers.delimited import read_table
 from leuko.importers.named_files import find_files
 from tests.course import noise, save
-from tests.importing import run_import, survey
+from tests.importing import run_import, survey, tree
 
 TWO = ("NA", "007")
 
@@ -72,6 +72,9 @@ def test_bare_names_are_looked_for_below_and_refused_where_two_folders_have_them
     table = write(tmp_path / "table.csv", ["image,label", *lines])
     run_import("csv", table, "--out", tmp_path / "out", "--all-classes")
     assert len(survey(tmp_path / "out", TWO)) == 20
+    (tmp_path / "again").symlink_to(images)
+    run_import("csv", table, images, tmp_path / "again", "--out", tmp_path / "twice", "--all-classes")
+    assert tree(tmp_path / "twice/WBC_100") == tree(tmp_path / "out/WBC_100")
     save(noise(1), images / "of NA" / "007 3 é.png")
     message = refused("csv", table, images, "--out", tmp_path / "two", "--all-classes")
     assert "several folders have" in message and message.count("007") == 1
@@ -174,6 +177,7 @@ def test_columns_are_chosen_by_name_or_by_hand():
         (b"path,label\na.png,b,c\n", "lines that have not 2 columns"),
         (b'path,label\n\nx,y\n"a\n.png,b\n', "not a table"),
         (b"path,path\na.png,b\n", "several columns are called path"),
+        (b"path" * 50_000 + b"\n1\n", "not a table"),
         (b"path,label\n\xe9.png,b\n", "not a table in UTF-8"),
         (b"PK\x03\x04\x14\x00\x06\x00\xff\xff", "not a table in UTF-8"),
     ],

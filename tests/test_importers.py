@@ -277,12 +277,14 @@ def test_bccd_boxes_become_crops_with_a_margin(tmp_path):
     [
         "<annotation><object><name>WBC</name><bndbox><xmin>nan</xmin></bndbox></object></annotation>",
         "<annotation><object>",
+        "<?xml version='1.0' encoding='of nobody'?><annotation/>",
+        "<?xml version='1.0' encoding='nobodys'?><annotation/>",
         '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotation><object><name>&b;</name></object></annotation>',
         "<!DOCTYPE a [<!ENTITY a0 'aaaaaaaaaa'>"
         + "".join(f"<!ENTITY a{n} '{f'&a{n - 1};' * 10}'>" for n in range(1, 10))
         + "]><annotation><object><name>&a9;</name></object></annotation>",
     ],
-    ids=["no number", "broken", "another file", "billions"],
+    ids=["no number", "broken", "no encoding", "unknown encoding", "another file", "billions"],
 )
 def test_files_of_boxes_that_are_none_are_refused(annotations, tmp_path):
     _, words = draw("bccd", tmp_path / "source")

@@ -93,7 +93,7 @@ def _boxes(path: Path) -> list[tuple[str, Box]]:
             )
             for entry in ET.fromstring(path.read_bytes()).iter("object")
         ]
-    except (ET.ParseError, ValueError, OverflowError) as error:
+    except (ET.ParseError, LookupError, ValueError, OverflowError) as error:  # LookupError: of an unknown encoding
         raise LeukoError(f"{path}: not a file of Pascal-VOC boxes ({error})") from error
 
 
@@ -110,15 +110,31 @@ def _within(box: Box, margin: int, width: int, height: int) -> Box:
 
 def _crop(image: Path, box: Box) -> Callable[[], Pixels]:
     """What cuts a box out of an image."""
-    return lambda: np.asarray(read_rgb(image).crop(box))
+
+    def cut() -> Pixels:
+        try:
+            return np.asarray(read_rgb(image).crop(box))
+        except UnreadableImageError as error:  # it could be read a moment ago
+            raise LeukoError(f"{image}: {error}") from error
+
+    return cut
 
 
 def _parts(folder: Path) -> dict[str, str]:
-    """The part of each image, by its name without extension, as far as lists tell."""
-    lists = {part: folder / f"{part}.txt" for part in ("train", "val", "test")}
-    return {
-        name: part for part, path in lists.items() if path.is_file() for name in path.read_text("utf-8-sig").split()
-    }
+    """The part of each image, by its name without extension, as far as lists tell.
+
+    Raises:
+        LeukoError: if a list is no text.
+    """
+    parts: dict[str, str] = {}
+    for part in ("train", "val", "test"):
+        path = folder / f"{part}.txt"
+        try:
+            names = path.read_text("utf-8-sig").split() if path.is_file() else []
+        except UnicodeDecodeError as error:
+            raise LeukoError(f"{path}: not a list of names in UTF-8 ({error})") from error
+        parts |= dict.fromkeys(names, part)
+    return parts
 
 
 def _types(table: Path) -> dict[str, str]:
@@ -133,7 +149,8 @@ def _types(table: Path) -> dict[str, str]:
     types = {}
     for row in rows:
         kinds = {kind.strip() for kind in row["Category"].split(",")}
-        name = f"BloodImage_{int(row['Image']):05}" if row["Image"].isdecimal() else Path(row["Image"]).stem
+        number = row["Image"].lstrip("0").zfill(5)
+        name = f"BloodImage_{number}" if row["Image"].isdecimal() else Path(row["Image"]).stem
         types[name] = kinds.pop() if len(kinds) == 1 else ""
     return types
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from leuko.data.summary import describe_duplicates
 from leuko.data.survey import Survey, survey_data
+from leuko.importers.base import check_sources
 from leuko.importers.kinds import KINDS
 from leuko.importers.labels import FIVE_TYPES
 from leuko.importers.planning import MIN_SIDE, Plan, make_plan
@@ -87,6 +88,7 @@ def run(options: argparse.Namespace) -> None:
         LeukoError: if something is wrong with the source, or a person has to decide something.
     """
     kind = KINDS[options.kind]
+    check_sources(options.sources)
     check_target(options.out, options.sources, add=options.add)
     plan = make_plan(kind, options.sources, options)
     check_room(options.out, plan.placed)

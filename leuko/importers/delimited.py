@@ -29,8 +29,8 @@ def read_table(path: Path, header: Sequence[str] | None = None) -> list[Row]:
     """
     text = _decoded(path)
     first = text.split("\n", 1)[0]
-    delimiter = max(DELIMITERS, key=lambda sign: len(next(csv.reader([first], delimiter=sign), [])))
     try:
+        delimiter = max(DELIMITERS, key=lambda sign: len(next(csv.reader([first], delimiter=sign), [])))
         lines = [
             (reader.line_num, line)
             for reader in [csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)]

@@ -70,16 +70,16 @@ def _places(path: PurePosixPath, folders: Sequence[Path], homes: Sequence[Path])
 
 def _find_bare(names: Mapping[str, PurePosixPath], folders: Sequence[Path], problems: Problems) -> dict[str, Path]:
     """Find files by their names alone; where a table leaves out the extension, without that."""
-    by_name = defaultdict(set)
+    by_name: dict[str, dict[Path, Path]] = defaultdict(dict)  # by where they really lie, as folders may be given twice
     for folder in folders:
         for path in look_through(folder, Found()):
-            by_name[path.name].add(folder / path)
-            by_name[path.stem].add(folder / path)
+            for name in (path.name, path.stem):
+                by_name[name].setdefault((folder / path).resolve(), folder / path)
     files = {}
     for name, bare in names.items():
         places = by_name[bare.name]
         if len(places) == 1:
-            files[name] = min(places)
+            (files[name],) = places.values()
         else:
             problems.add(SEVERAL if places else MISSING, name)
     return files

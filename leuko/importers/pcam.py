@@ -42,7 +42,7 @@ def find(sources: Sequence[Path], options: Namespace, found: Found) -> None:
         images, truths = _Patches(_open(folder, name, "x")), _open(folder, name, "y")
         has_masks = part == "train" and (folder / f"{FILE.format(name, 'mask')}.h5").exists()
         masks = _Patches(_open(folder, name, "mask")) if has_masks else None
-        labels = np.asarray(truths).reshape(len(truths))
+        labels = _read(truths, slice(None)).reshape(len(truths))
         table = folder / f"{FILE.format(name, 'meta')}.csv"
         slides = [row.get("wsi", "") for row in read_table(table)] if table.exists() else [""] * len(labels)
         if len({len(images), len(labels), len(slides), len(labels if masks is None else masks)}) > 1:
@@ -88,6 +88,19 @@ def _open(folder: Path, name: str, key: str) -> h5py.Dataset:
     return array
 
 
+def _read(array: h5py.Dataset, rows: slice) -> Pixels:
+    """Read some rows of an array.
+
+    Raises:
+        LeukoError: if the file is damaged there.
+    """
+    try:
+        values: Pixels = array[rows]
+    except OSError as error:
+        raise LeukoError(f"{array.file.filename}: damaged; fetch it again ({error})") from error
+    return values
+
+
 class _Patches:
     """The patches of a file, read many at a time and in turn, since files are compressed across patches.
 
@@ -104,11 +117,16 @@ class _Patches:
         return len(self._array)
 
     def __getitem__(self, number: int) -> Pixels:
-        """One patch, shape (96, 96, channel)."""
+        """One patch, shape (96, 96, channel).
+
+        Raises:
+            LeukoError: if the file is damaged there.
+        """
         start = number - number % self._size
         with self._lock:
             if start != self._start:
-                self._start, self._block = start, self._array[start : start + self._size]
+                self._block = _read(self._array, slice(start, start + self._size))
+                self._start = start
             patch: Pixels = self._block[number - start]
             return patch
 

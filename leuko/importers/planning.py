@@ -19,7 +19,7 @@ from leuko.core.params.grouping import compile_rule
 from leuko.core.params.labels import Classes
 from leuko.data.images import UnreadableImageError, probe_image
 from leuko.data.probing import MAX_ELONGATION
-from leuko.importers.base import Content, Found, Item, Kind, check_sources
+from leuko.importers.base import Content, Found, Item, Kind
 from leuko.importers.division import divide
 from leuko.importers.labels import FIVE_TYPES, Choice, assign_classes
 from leuko.importers.writing import Placed, place
@@ -58,7 +58,7 @@ def make_plan(kind: Kind, sources: Sequence[Path], options: Namespace) -> Plan:
 
     Args:
         kind: of the sources.
-        sources: files and folders.
+        sources: files and folders that are there, as `check_sources` sees to.
         options: of the command line.
 
     Returns:
@@ -67,7 +67,6 @@ def make_plan(kind: Kind, sources: Sequence[Path], options: Namespace) -> Plan:
     Raises:
         LeukoError: if something is wrong with the sources, or a person has to decide something.
     """
-    check_sources(sources)
     found = Found()
     kind.find(sources, options, found)
     found.problems.raise_if_any(sources[0])

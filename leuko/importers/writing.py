@@ -15,13 +15,15 @@ import pandas as pd
 from PIL import Image
 
 from leuko.core.errors import LeukoError
-from leuko.core.files import atomic_folder, read_json, write_json, write_table
+from leuko.core.files import atomic_folder, check_folder_place, read_json, write_json, write_table
 from leuko.core.parallel import map_images
 from leuko.data.layout import CAM16_FOLDER, PRCC_FOLDER, WBC_TEST_FOLDER
 from leuko.importers.base import Content, Item
 
 GROUPS, ORIGINS, RECORD = "groups.csv", "import.csv", "import.json"
 """The tables of groups and origins, and the record of what was imported and how."""
+COLUMNS = {GROUPS: ("path", "group"), ORIGINS: ("path", "origin", "sha256")}
+"""What the tables must have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +138,15 @@ def check_target(out: Path, sources: Sequence[Path], *, add: bool) -> None:
         add: whether it may hold something already.
 
     Raises:
-        LeukoError: if it is a file, is not empty, or lies within a source.
+        LeukoError: if it is a file, is not empty, lies within a source, or nothing can be written there; or if what is
+            to be continued there is no record of imports.
     """
-    if out.exists() and not out.is_dir():
-        raise LeukoError(f"--out {out}: there is a file of that name; name a new folder")
-    if not add and out.exists() and any(out.iterdir()):
-        raise LeukoError(f"--out {out}: the folder is not empty; name a new one, or add a set to it with --add")
+    if out.is_dir() and any(out.iterdir()):
+        if not add:
+            raise LeukoError(f"--out {out}: the folder is not empty; name a new one, or add a set to it with --add")
+        _before(out)
+    else:
+        check_folder_place(out, "--out")
     for source in sources:
         if out.resolve().is_relative_to(source.resolve()):
             raise LeukoError(f"--out {out}: lies within {source}, which an import must not change; name another folder")
@@ -196,10 +201,35 @@ def write_records(folder: Path, out: Path, record: dict[str, Any], origins: pd.D
         origins: the columns `path`, `origin` and `sha256`.
         groups: the columns `path` and `group`; no table is made of none.
     """
+    imports, tables = _before(out)
     for name, table in ((ORIGINS, origins), (GROUPS, groups)):
+        whole = pd.concat([tables[name], table]) if name in tables else table
+        if len(whole):
+            write_table(folder / name, whole)
+    write_json(folder / RECORD, {"imports": [*imports, record]})
+
+
+def _before(out: Path) -> tuple[list[Any], dict[str, pd.DataFrame]]:
+    """What a data root has of earlier imports: the records, and the tables by name as far as there are any.
+
+    Raises:
+        LeukoError: if a file of such a name holds something else.
+    """
+    try:
+        imports = read_json(out / RECORD)["imports"] if (out / RECORD).is_file() else []
+        is_record = isinstance(imports, list)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        is_record = False
+    if not is_record:
+        raise LeukoError(f"{out / RECORD}: not the record of an import, which is to be continued; move it elsewhere")
+    tables = {}
+    for name in (ORIGINS, GROUPS):
         if (out / name).is_file():
-            table = pd.concat([pd.read_csv(out / name, dtype=str, keep_default_na=False), table])
-        if len(table):
-            write_table(folder / name, table)
-    before = read_json(out / RECORD)["imports"] if (out / RECORD).is_file() else []
-    write_json(folder / RECORD, {"imports": [*before, record]})
+            try:
+                tables[name] = pd.read_csv(out / name, dtype=str, keep_default_na=False)
+            except ValueError as error:  # among them pandas' own, and those of text that is not UTF-8
+                raise LeukoError(f"{out / name}: not a table that can be continued ({error})") from error
+            if not set(COLUMNS[name]) <= set(tables[name].columns):
+                columns = ", ".join(COLUMNS[name])
+                raise LeukoError(f"{out / name}: not a table of {columns}, which is to be continued; move it elsewhere")
+    return imports, tables

@@ -1,6 +1,6 @@
 """A study of the demo one cell after the other, and two at a time: `python -m bench.study`.
 
-Both start from what all cells share, which is made before. It takes about ten minutes on two cores, so it is no part of
+Both start from what all cells share, which is made before. It takes twenty minutes on two cores, so it is no part of
 `make bench`.
 """
 

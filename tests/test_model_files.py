@@ -1,6 +1,7 @@
 """Files of models: exact, and refused by name where they are damaged, foreign or hostile."""
 
 import json
+import resource
 import struct
 
 import pytest
@@ -226,3 +227,14 @@ def test_anything_but_tensors_by_name_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(LeukoError, match="something else than tensors"):
         read_tensors(tmp_path / "other.pth")
+
+
+def test_a_model_that_there_is_no_room_for_is_an_error_of_the_system(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            save_model(tmp_path / "model.safetensors", nn.Linear(100, 100), {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []

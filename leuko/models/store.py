@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from leuko.core.errors import LeukoError, repro
-from leuko.core.files import atomic_file
+from leuko.core.files import write_bytes
 
 KEY = "leuko"
 """The one key of a file's metadata; several would be written in no fixed order."""
@@ -40,8 +40,7 @@ def save_model(
     """
     whole = {**model.state_dict(), **(aside or {})}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in whole.items()}
-    with atomic_file(path) as temporary:
-        save_file(tensors, temporary, metadata={KEY: json.dumps(dict(config), sort_keys=True)})
+    _write(path, tensors, config)
 
 
 def save_left_out(path: Path, reason: str) -> None:
@@ -51,8 +50,12 @@ def save_left_out(path: Path, reason: str) -> None:
         path: a `.safetensors` file.
         reason: in a few words, such as "there are no tissue images".
     """
-    with atomic_file(path) as temporary:
-        save_file({}, temporary, metadata={KEY: json.dumps({LEFT_OUT: reason})})
+    _write(path, {}, {LEFT_OUT: reason})
+
+
+def _write(path: Path, tensors: dict[str, Tensor], config: Mapping[str, Any]) -> None:
+    """Write a model file, whole or not at all, by Python, whose errors say what lacks room; safetensors' do not."""
+    write_bytes(path, save(tensors, {KEY: json.dumps(dict(config), sort_keys=True)}))
 
 
 def left_out(path: Path) -> str:

@@ -54,6 +54,7 @@ class Arm:
         history: the file of its training's history; none if nothing is trained step by step.
         encoder: of the features family, the entry whose frozen encoder gives features; none for descriptors alone.
         descriptors: of the same, whether it takes descriptors.
+        ablates: the arm that it is but for one thing; a table of their own compares the two, and figures leave it out.
     """
 
     key: str
@@ -66,6 +67,7 @@ class Arm:
     history: Path | None = None
     encoder: str = ""
     descriptors: bool = False
+    ablates: str = ""
 
     @property
     def predictions(self) -> Path:
@@ -141,15 +143,26 @@ def arms(transfer: Mapping[str, Start]) -> tuple[Arm, ...]:
         the first that was not, to compare with; descriptors, alone and beside encoders that were pre-trained on blood.
     """
     further = itertools.cycle(_FURTHER_LOOKS)
-    looks = {name: _LOOKS.get(name) or next(further) for name in transfer}
-    untrained = next((name for name, start in transfer.items() if not start.learned), None)
+    full = {name: start for name, start in transfer.items() if not start.ablates}
+    looks = {name: _LOOKS.get(name) or next(further) for name in full}
+    looks |= {name: looks[start.ablates] for name, start in transfer.items() if start.ablates}
+    untrained = next((name for name, start in full.items() if not start.learned), None)
     return (
         *PUBLISHED,
-        *(_fine_tuned(name, start, looks[name]) for name, start in transfer.items()),
-        *(_frozen(name, looks[name]) for name, start in transfer.items() if start.learned or name == untrained),
+        *(_fine_tuned(name, start, looks[name]) for name, start in transfer.items() if start.is_fine_tuned),
+        *(
+            _frozen(name, start, looks[name])
+            for name, start in transfer.items()
+            if (start.learned and start.is_probed) or name == untrained
+        ),
         MORPHOLOGY,
-        *(_joined(name, looks[name]) for name, start in transfer.items() if start.images == "blood"),
+        *(_joined(name, looks[name]) for name, start in full.items() if start.images == "blood"),
     )
+
+
+def in_full(present: Sequence[Arm]) -> list[Arm]:
+    """The arms that are no ablations of others."""
+    return [arm for arm in present if not arm.ablates]
 
 
 def _fine_tuned(name: str, start: Start, look: Look) -> Arm:
@@ -158,12 +171,18 @@ def _fine_tuned(name: str, start: Start, look: Look) -> Arm:
         name,
         name,
         name,
-        f"The {_described(start)}, fine-tuned on the labels.",
+        f"The {_described(start)}, fine-tuned on the labels{_differing(start.finetune)}.",
         "transfer",
         Path(f"models/transfer/{name}.safetensors"),
         look,
         Path(f"plots/history/transfer/{name}.csv"),
+        ablates=start.ablates,
     )
+
+
+def _differing(changes: Mapping[str, object]) -> str:
+    """Settings of its own in words."""
+    return f" with {', '.join(f'{key}: {value}' for key, value in changes.items())}" if changes else ""
 
 
 def _described(start: Start) -> str:
@@ -184,17 +203,19 @@ _TASKS = {
 }
 
 
-def _frozen(name: str, look: Look) -> Arm:
+def _frozen(name: str, start: Start, look: Look) -> Arm:
     """The arm of a classifier on an encoder's features."""
     return Arm(
         f"{name}-probe",
         f"{name}, frozen",
         f"frozen {name}",
-        f"A classifier on the features of the encoder of {name}, which stays as it was before it saw labels.",
+        f"A classifier{_differing(start.probe)} on the features of the encoder of {name}, which stays as it was before "
+        "it saw labels.",
         "features",
         Path(f"models/probes/{name}-probe.safetensors"),
         Look(look.color, look.marker, ":", hollow=True),
         encoder=name,
+        ablates=start.ablates and f"{start.ablates}-probe",
     )
 
 
@@ -229,6 +250,16 @@ def gains(present: Sequence[Arm]) -> tuple[GainOf, ...]:
     """The comparisons between the arms that are there, in the order of the report; all are corrected together."""
     keys = {arm.key for arm in present}
     return tuple(gain for gain in _GAINS if {gain.better, gain.than} <= keys)
+
+
+def ablations(present: Sequence[Arm]) -> tuple[GainOf, ...]:
+    """The comparisons of ablations with the arms that they are but for one thing; these are corrected together."""
+    keys = {arm.key for arm in present}
+    return tuple(
+        GainOf(f"ablation_{arm.key}", arm.key, arm.ablates, f"What changes from {arm.ablates} to {arm.key}?")
+        for arm in present
+        if arm.ablates in keys
+    )
 
 
 _GAINS = (

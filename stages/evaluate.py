@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from tqdm import tqdm
 
-from leuko.arms import PREDICTIONS, Arm, arms, gains
+from leuko.arms import PREDICTIONS, Arm, ablations, arms, gains, in_full
 from leuko.core.errors import LeukoError, run
 from leuko.core.files import atomic_folder, write_bytes, write_json, write_table
 from leuko.core.params.everything import Params
@@ -80,9 +80,10 @@ def main() -> None:
     compared = {
         gain.name: compare(probabilities[gain.better][None], probabilities[gain.than][None], labels, groups)
         | {"classes": class_differences(scores[gain.better], scores[gain.than])}
-        for gain in gains(present)
+        for gain in (*gains(present), *ablations(present))
     }
-    correct_together(compared.values())
+    for family in (gains(present), ablations(present)):
+        correct_together(compared[gain.name] for gain in family)
     findings = [words(compared[gain.name], title[gain.better], title[gain.than]) for gain in gains(present)]
     reported = _reported(params, present)
     write_json(Path("metrics/metrics.json"), {name: scores[reported.key][name] for name in HEADLINE})
@@ -94,7 +95,7 @@ def main() -> None:
             "gains": compared,
             "left_out": reasons,
             "groups": found and found | {"unseen": int(is_unseen.sum())},
-            "focus": _focus({arm: models[arm.key][0] for arm in present}, table, rows, params, device),
+            "focus": _focus({arm: models[arm.key][0] for arm in in_full(present)}, table, rows, params, device),
         },
     )
 

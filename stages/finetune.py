@@ -27,7 +27,10 @@ def main() -> None:
     encoder = Path(f"models/encoders/{name}.safetensors")
     model_file, history_file = Path(f"models/transfer/{name}.safetensors"), Path(f"plots/history/transfer/{name}.csv")
     params = load_params(Settings)
-    if reason := left_out(encoder) if params.families.transfer else SWITCHED_OFF:
+    reason = left_out(encoder) if params.families.transfer else SWITCHED_OFF
+    if not params.transfer[name].is_fine_tuned:
+        reason = "an ablation of the classifier on frozen features"
+    if reason:
         leave_out(reason, model_file, history_file)
         return
     device = set_up(params.device, params.compute, params.seed)

@@ -13,7 +13,7 @@ from leuko.core.params.families import SWITCHED_OFF, Families
 from leuko.core.params.group import Group, Seed
 from leuko.core.params.labels import Classes, Split, ValidationLabels
 from leuko.core.params.reading import load_params
-from leuko.core.params.transfer import Probe, Transfer
+from leuko.core.params.transfer import Probe, Transfer, changed
 from leuko.data.manifest import read_manifest
 from leuko.evaluation.calibration import fit_temperature
 from leuko.evaluation.probe import background_colors, fit_probe
@@ -47,11 +47,17 @@ def main() -> None:
     labelled, table = select_cells(PACKS / "cells/train", manifest, params.split)
     of_val, val_table = select_validation(PACKS / "cells/val", params.split, params.validation_labels)
     labels, val_labels = (_numbers(some["class"], params.classes) for some in (table, val_table))
-    spread = params.probe.few_labels == "propagate" and params.split <= params.probe.propagate_upto
-    nuisance = background_colors(read_images(PACKS / "cells/train", "cell")) if spread else None
-    for arm in arms(params.transfer):
-        if arm.family != "features":
-            continue
+    classifiers = {
+        arm: changed(params.probe, params.transfer[arm.encoder].probe if arm.encoder else {})
+        for arm in arms(params.transfer)
+        if arm.family == "features"
+    }
+    spread = {
+        arm: settings.few_labels == "propagate" and params.split <= settings.propagate_upto
+        for arm, settings in classifiers.items()
+    }
+    nuisance = background_colors(read_images(PACKS / "cells/train", "cell")) if any(spread.values()) else None
+    for arm, settings in classifiers.items():
         path = Path(f"models/encoders/{arm.encoder}.safetensors")
         lacking = left_out(path) if arm.encoder else ""
         if reason := lacking if params.families.transfer else SWITCHED_OFF:
@@ -60,7 +66,13 @@ def main() -> None:
         encoder, known = load_encoder(path) if arm.encoder else (None, {"encoder": "", "width": 0, "side": 0})
         blocks = read_features(PACKS, "train", encoder=arm.encoder, descriptors=arm.descriptors)
         model = fit_probe(
-            blocks, labelled, labels, len(params.classes), params.probe, encoder=encoder, nuisance=nuisance
+            blocks,
+            labelled,
+            labels,
+            len(params.classes),
+            settings,
+            encoder=encoder,
+            nuisance=nuisance if spread[arm] else None,
         )
         val_blocks = read_features(PACKS, "val", encoder=arm.encoder, descriptors=arm.descriptors)
         logits = predict_features(model, [block[of_val] for block in val_blocks])
@@ -76,7 +88,7 @@ def main() -> None:
             "split": params.split,
             "seed": params.seed,
             "temperature": fit_temperature(logits, val_labels),
-            "settings": params.probe.model_dump(),
+            "settings": settings.model_dump(),
         }
         save_model(arm.model, model, config, read_tensors(DOMAIN))
 

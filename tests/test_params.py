@@ -194,3 +194,18 @@ def test_numbers_that_yaml_reads_as_text_become_numbers(tmp_path):
 def test_a_bool_is_not_taken_for_text_nor_text_for_a_choice(tmp_path):
     lines = refusal(tmp_path, tiny_settings(data_root=True, split="50", **{"prepare_masks.cam16": False})).splitlines()
     assert [line.strip().split(":")[0] for line in lines[1:]] == ["data_root", "split", "prepare_masks.cam16"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"ablates": "blod"}, "transfer.scratch.ablates: 'blod' is not allowed; input should be another entry"),
+        ({"ablates": "scratch"}, "transfer.scratch.ablates: 'scratch' is not allowed"),
+        ({"finetune": {"emma": 0.5}}, "transfer.scratch.finetune.emma: extra inputs are not permitted; known here"),
+        ({"finetune": {"ema": 2}}, "transfer.scratch.finetune.ema: input should be less than 1"),
+        ({"probe": {"gamma": 0}}, "transfer.scratch.probe.gamma: input should be greater than 0"),
+    ],
+)
+def test_an_entry_of_transfer_with_settings_of_its_own_is_checked(tmp_path, entry, told):
+    start = {"network": "pooled", "weights": "none", **entry}
+    assert told in refusal(tmp_path, tiny_settings(transfer={"scratch": start}))

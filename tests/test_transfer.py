@@ -17,6 +17,9 @@ from leuko.data.manifest import read_manifest
 from leuko.models.build import load_classifier, load_encoder
 from leuko.models.store import left_out, load_config, read_tensors
 from leuko.packs.reading import read_features, read_rows
+from leuko.report.study import build_report
+from leuko.study.cells import RESULTS, Cell
+from leuko.study.summary import summarise
 from leuko.training.parts import matched, select_rows
 from leuko.training.predict import predict_features, predict_pack
 from tests.conftest import run_stage, write_settings
@@ -30,6 +33,8 @@ STARTS = {
     "contrastive": {"images": "blood", "task": "contrastive"},
     "painting": {"images": "blood", "task": "reconstruction"},
     "multitask": {"multitask": 0.5},
+    "blood_unturned": {"images": "blood", "finetune": {"augment": "none"}, "ablates": "blood"},
+    "blood_unspread": {"images": "blood", "probe": {"gamma": 1.0}, "ablates": "blood"},
 }
 TRANSFER = {name: {"network": "pooled", "weights": "none", **start} for name, start in STARTS.items()}
 
@@ -132,13 +137,55 @@ def test_every_arm_is_scored_and_every_gain_taken(trained, tmp_path, project):
     every = arms(load_params(Params, tmp_path / "params.yaml").transfer)
     comparison = json.loads((tmp_path / "metrics/comparison.json").read_text())
     assert list(comparison["arms"]) == [arm.key for arm in every]
-    assert list(comparison["gains"]) == [gain.name for gain in gains(every)]
-    assert len(comparison["gains"]) == 13
+    ablated = ["ablation_blood_unturned", "ablation_blood_unspread-probe"]
+    assert list(comparison["gains"]) == [*(gain.name for gain in gains(every)), *ablated]
+    assert len(comparison["gains"]) == 13 + 2
     assert comparison["left_out"] == {}
     run_stage("report", tmp_path)
     page = (tmp_path / "reports/report.html").read_text()
     assert all(arm.title in page for arm in every)
     assert "the descriptors that decide most" in page
+    tables = pd.read_csv(tmp_path / "reports/tables.csv")
+    assert set(tables["row"][tables["table"] == "ablations"]) == {
+        "blood_unturned − blood",
+        "blood_unspread, frozen − blood, frozen",
+    }
+
+
+def test_an_ablation_is_its_arm_but_for_one_thing(trained):
+    encoders = [read_tensors(trained / f"models/encoders/blood{end}.safetensors") for end in ("", "_unturned")]
+    assert all(encoders[0][name].equal(weights) for name, weights in encoders[1].items())
+    recipes = [load_config(trained / f"models/transfer/blood{end}.safetensors")["recipe"] for end in ("", "_unturned")]
+    assert recipes[1] == recipes[0] | {"augment": "none"} != recipes[0]
+    probes = [load_config(trained / f"models/probes/blood{end}-probe.safetensors") for end in ("", "_unspread")]
+    assert probes[1]["settings"] == probes[0]["settings"] | {"gamma": 1.0} != probes[0]["settings"]
+    assert "an ablation" in left_out(trained / "models/transfer/blood_unspread.safetensors")
+    assert not (trained / "models/probes/blood_unturned-probe.safetensors").exists()
+
+
+def test_a_study_tables_ablations_apart(trained, tmp_path, monkeypatch):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    root = load_params(Params, trained / "params.yaml").data_root
+    write_settings(tmp_path, data_root=root, transfer=TRANSFER, **{"families.published": False})
+    for stage in ("train_prcc", "train_cam16", "train_wbc", "train_control", "train_wbc_plus", "evaluate"):
+        run_stage(stage, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    cells = [Cell(100, seed) for seed in (0, 1)]
+    for cell in cells:
+        for source, name in RESULTS.items():
+            copy = shutil.copytree if Path(source).is_dir() else shutil.copyfile
+            cell.folder.mkdir(parents=True, exist_ok=True)
+            copy(source, cell.folder / name)
+    summarise(cells)
+    build_report(Path("study"), Path("out"))
+    tables = pd.read_csv("out/tables.csv")
+    ablated = {"blood_unturned − blood", "blood_unspread, frozen − blood, frozen"}
+    assert set(tables["row"][tables["table"] == "ablations gains balanced_accuracy"]) == ablated
+    assert not ablated & set(tables["row"][tables["table"] == "gains balanced_accuracy"])
+    assert "blood_unturned" not in Path("out/figures/efficiency.svg").read_text()
+    found = json.loads(Path("study/summary.json").read_text())["splits"]["100"]["gains"]
+    of_ablations = [found[name]["words"] for name in found if name.startswith("ablation_")]
+    assert all("corrected for 2 comparisons" in words for words in of_ablations)
 
 
 def test_without_tissue_its_arms_are_left_out(trained, tmp_path):

@@ -36,8 +36,9 @@ def model_card(root: Path, params: Params) -> str:
         Markdown.
     """
     comparison = read_json(root / "metrics/comparison.json")
-    present = [arm for arm in arms(params.transfer) if arm.key in comparison["arms"]]
-    reported = next((arm for arm in present if arm.key == params.model), present[0])
+    trained = [arm for arm in arms(params.transfer) if arm.key in comparison["arms"]]
+    reported = next((arm for arm in trained if arm.key == params.model), trained[0])
+    present = [arm for arm in trained if arm == reported or not arm.ablates]
     manifest = read_manifest(root / "data/manifest.csv")
     cells = manifest[manifest["set"] == "wbc"]
     sections = {

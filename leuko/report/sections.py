@@ -18,7 +18,7 @@ from leuko.core.image_grid import INK
 from leuko.evaluation.calibration import apply_temperature
 from leuko.evaluation.comparison import ALPHA, TESTS, is_overruled, words
 from leuko.report import published
-from leuko.report.blocks import Cell, Figure, Panel, Table, Terms
+from leuko.report.blocks import Block, Cell, Figure, Panel, Table, Terms
 from leuko.report.class_panels import confusion_panel, f1_panel
 from leuko.report.drawing import Gain, curves_panel, reliability_panel
 
@@ -68,6 +68,15 @@ def terms(arms: Sequence[Arm], classes: Sequence[str]) -> Terms:
             "perfect.",
         }
     )
+
+
+def ablation_terms(ablations: Sequence[Arm]) -> list[Block]:
+    """How to read the tables of ablations, and what each of them is."""
+    return [
+        "An ablation is an arm but for one thing. Its difference tells what that thing is worth: below zero, the arm "
+        "is worse without it. These comparisons are corrected together, apart from the others.",
+        Terms({arm.title: f"{arm.meaning} Compared with {arm.ablates}." for arm in ablations}),
+    ]
 
 
 def left_out_note(arms: Sequence[Arm], reasons: Mapping[str, str]) -> list[str]:

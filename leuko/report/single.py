@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
-from leuko.arms import MORPHOLOGY, Arm, GainOf, arms, gains
+from leuko.arms import MORPHOLOGY, Arm, GainOf, ablations, arms, gains, in_full
 from leuko.core.files import read_json
 from leuko.core.params.everything import Params
 from leuko.data.manifest import read_manifest
@@ -24,6 +25,7 @@ from leuko.report.drawing import gains_figure
 from leuko.report.laboratories import laboratories_blocks
 from leuko.report.pictures import examples, picture_of
 from leuko.report.sections import (
+    ablation_terms,
     calibration_figure,
     classes_tables,
     confusion_figure,
@@ -62,7 +64,8 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
     """
     comparison = read_json(root / "metrics/comparison.json")
     classes, every = params.classes, arms(params.transfer)
-    present = [arm for arm in every if arm.key in comparison["arms"]]
+    trained = [arm for arm in every if arm.key in comparison["arms"]]
+    present = in_full(trained)
     scores = {arm: comparison["arms"][arm.key] for arm in present}
     predictions = {arm: read_predictions(root / arm.predictions) for arm in present}
     answers = {arm: [(table, scores[arm]["temperature"])] for arm, table in predictions.items()}
@@ -96,6 +99,7 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
                 "are a matter of the study: the command “make study” runs it and writes a report of its own."
             ],
         ),
+        *_ablations_section(trained, comparison),
         Section(
             "calibration",
             "Calibration",
@@ -130,7 +134,7 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
             "provenance",
             "Settings and versions",
             [
-                Row([versions_table(), _hashes_table(root, present)]),
+                Row([versions_table(), _hashes_table(root, trained)]),
                 Listing((root / "params.yaml").read_text(encoding="utf-8")),
             ],
         ),
@@ -144,6 +148,18 @@ def single_report(root: Path, params: Params, device: torch.device) -> Report:
         sections,
         warning(params.data_root),
     )
+
+
+def _ablations_section(trained: Sequence[Arm], comparison: Mapping[str, Any]) -> list[Section]:
+    """What becomes of an arm when one thing is left out or another; nothing if that was not asked."""
+    compared = ablations(trained)
+    if not compared:
+        return []
+    by_key = {arm.key: arm for arm in trained}
+    table = replace(gains_table(compared, by_key, comparison["gains"]), name="ablations")
+    return [
+        Section("ablations", "Ablations", [*ablation_terms([by_key[gain.better] for gain in compared]), Row([table])])
+    ]
 
 
 def _descriptor_section(root: Path, present: Sequence[Arm], params: Params) -> list[Section]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from leuko.arms import Arm, GainOf, arms, gains
+from leuko.arms import Arm, GainOf, ablations, arms, gains, in_full
 from leuko.core.errors import LeukoError
 from leuko.core.files import read_json
 from leuko.core.params.everything import Params
@@ -21,6 +22,7 @@ from leuko.report.page import write_report
 from leuko.report.runs import HISTORIES, Run, Runs, fullest, having
 from leuko.report.sections import (
     SCORES,
+    ablation_terms,
     calibration_figure,
     class_table,
     confusion_figure,
@@ -74,10 +76,11 @@ def study_report(study: Path) -> Report:
     some_run = fullest(runs)
     params = load_params(Params, some_run.folder / "params.yaml")
     every, classes = arms(params.transfer), params.classes
-    present = [arm for arm in every if all(arm.key in part["arms"] for part in splits.values())]
+    trained = [arm for arm in every if all(arm.key in part["arms"] for part in splits.values())]
+    present = in_full(trained)
     by_key = {arm.key: arm for arm in present}
     compared = _compared(splits, present)
-    keys = {arm.key for arm in present}
+    keys = {arm.key for arm in trained}
     left_out = {
         key: reason
         for of_split in runs.values()
@@ -97,6 +100,7 @@ def study_report(study: Path) -> Report:
         [
             Section("reading", "How to read it", [terms(present, classes), *left_out_note(every, left_out)]),
             Section("labels", "How many labels it takes", _label_blocks(splits, scores, by_key, classes)),
+            *_ablations_section(splits, trained),
             Section("classes", "Class by class", _class_blocks(runs, present, classes)),
             Section(
                 "calibration",
@@ -166,6 +170,21 @@ def _label_blocks(
         blocks.append(Row(tables))
     blocks += [Row([table]) for table in published_tables(present, classes)]
     return blocks
+
+
+def _ablations_section(splits: Mapping[str, Any], trained: Sequence[Arm]) -> list[Section]:
+    """What becomes of an arm when one thing is left out or another; nothing if that was not asked."""
+    compared = [gain for gain in ablations(trained) if all(gain.name in part["gains"] for part in splits.values())]
+    if not compared:
+        return []
+    by_key = {arm.key: arm for arm in trained}
+    of_them = [by_key[gain.better] for gain in compared]
+    tables = [
+        replace(table, name=f"ablations {table.name}")
+        for key in ("balanced_accuracy", "accuracy")
+        for table in (_scores_table(splits, key, of_them), _gains_table(splits, key, compared, by_key))
+    ]
+    return [Section("ablations", "Ablations", [*ablation_terms(of_them), *(Row([table]) for table in tables)])]
 
 
 def _efficiency_figure(scores: pd.DataFrame, present: Sequence[Arm], known: Sequence[Arm]) -> Figure:

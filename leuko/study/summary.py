@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from leuko.arms import Arm, arms, gains
+from leuko.arms import Arm, GainOf, ablations, arms, gains
 from leuko.core.errors import LeukoError
 from leuko.core.files import read_json, write_json, write_table
 from leuko.core.params.everything import Params
@@ -30,7 +30,8 @@ def summarise(cells: Sequence[Cell]) -> str:
 
     For every split, the summary has mean and standard deviation of each arm's headline scores over the seeds, and the
     gains with 95 % intervals over seeds and images. An arm counts where at least one seed has it, and a gain is taken
-    over the seeds that have both arms. The p-values of all gains and splits are corrected together (`p_holm`).
+    over the seeds that have both arms. The p-values of all gains and splits are corrected together (`p_holm`), and so
+    are those of all ablations.
 
     Args:
         cells: what to summarise, at least one.
@@ -44,11 +45,20 @@ def summarise(cells: Sequence[Cell]) -> str:
         split: _summarise_split(table[table["split"] == split], list(members), every)
         for split, members in itertools.groupby(sorted(cells, key=_split_of), key=_split_of)
     }
-    correct_together(gain for split in splits.values() for gain in split["gains"].values())
-    phrase = {arm.key: arm.phrase for arm in every}
-    n_tests = sum(len(split["gains"]) for split in splits.values())
+    for family in (gains(every), ablations(every)):
+        _correct(splits, family, {arm.key: arm.phrase for arm in every})
+    write_table(TABLE, table)
+    write_json(SUMMARY, {"splits": {str(number): split for number, split in splits.items()}})
+    return "\n\n".join(_tell(number, split) for number, split in splits.items())
+
+
+def _correct(splits: Mapping[int, Any], family: Sequence[GainOf], phrase: Mapping[str, str]) -> None:
+    """Correct the p-values of some comparisons together, those of all splits, and say in words what they found."""
+    made = [split["gains"][gain.name] for split in splits.values() for gain in family if gain.name in split["gains"]]
+    correct_together(made)
+    n_tests = len(made)
     for split in splits.values():
-        for gain in gains(every):
+        for gain in family:
             if gain.name in split["gains"]:
                 comparison = split["gains"][gain.name]
                 ends = comparison["interval"]["balanced_accuracy"]
@@ -59,9 +69,6 @@ def summarise(cells: Sequence[Cell]) -> str:
                     f"{words(comparison, phrase[gain.better], phrase[gain.than])} "
                     f"In balanced accuracy, corrected for {n_tests} comparison{'s' * (n_tests > 1)}: {corrected}."
                 )
-    write_table(TABLE, table)
-    write_json(SUMMARY, {"splits": {str(number): split for number, split in splits.items()}})
-    return "\n\n".join(_tell(number, split) for number, split in splits.items())
 
 
 def _split_of(cell: Cell) -> int:
@@ -91,7 +98,7 @@ def _summarise_split(table: pd.DataFrame, cells: Sequence[Cell], every: Sequence
         spread = scores.std().to_dict() if len(scores) > 1 else dict.fromkeys(HEADLINE)
         summary[arm.key] = {"seeds": seeds[arm.key], "mean": scores.mean().to_dict(), "std": spread}
     compared = {}
-    for gain in gains(present):
+    for gain in (*gains(present), *ablations(present)):
         common = [cell for cell in cells if cell.seed in seeds[gain.better] and cell.seed in seeds[gain.than]]
         if common:
             better, labels, groups = _read_predictions(common, gain.better)

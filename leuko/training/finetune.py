@@ -12,7 +12,7 @@ from leuko.core.params.compute import Compute
 from leuko.core.params.families import Families
 from leuko.core.params.group import Device, Group, Seed
 from leuko.core.params.labels import Classes, Split, ValidationLabels
-from leuko.core.params.transfer import Finetune, Start, Transfer
+from leuko.core.params.transfer import Finetune, Start, Transfer, changed
 from leuko.evaluation.calibration import fit_temperature
 from leuko.models.encoders import MultiTaskNet, TransferNet, encoder_of
 from leuko.models.store import load_config, load_weights
@@ -69,7 +69,8 @@ def finetune(
     Raises:
         LeukoError: if the encoder cannot be read.
     """
-    start, recipe = params.transfer[name], params.finetune
+    start = params.transfer[name]
+    recipe = changed(params.finetune, start.finetune)
     known = load_config(path)
     torch.manual_seed(params.seed)
     encoder = encoder_of(known)
@@ -77,7 +78,7 @@ def finetune(
         load_weights(path, encoder)
     model = TransferNet(encoder, len(params.classes))
     to_device(model, device)
-    task = _task(params, start, model, packs, manifest, device)
+    task = _task(params, start, recipe, model, packs, manifest, device)
     history = fit(task, recipe, seed=params.seed, title=name, checkpoint=checkpoint)
     classification = Classification(model, task.train, task.val, recipe=recipe, compute=params.compute)
     config = {
@@ -98,10 +99,15 @@ def finetune(
 
 
 def _task(
-    params: Settings, start: Start, model: TransferNet, packs: Path, manifest: pd.DataFrame, device: torch.device
+    params: Settings,
+    start: Start,
+    recipe: Finetune,
+    model: TransferNet,
+    packs: Path,
+    manifest: pd.DataFrame,
+    device: torch.device,
 ) -> Classification:
     """Tell classes apart, and predict descriptors on the way if that is wanted."""
-    recipe = params.finetune
     train, val = cell_parts(
         packs, manifest, params.split, params.validation_labels, params.classes, model.inputs, device
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 
 from leuko.arms import arms
 from leuko.core.params.augment import Augment
@@ -21,7 +21,7 @@ from leuko.core.params.measure import Measure
 from leuko.core.params.prcc import Prcc
 from leuko.core.params.prepare_masks import PrepareMasks
 from leuko.core.params.report import Report
-from leuko.core.params.transfer import Finetune, Pretrain, Probe, Transfer
+from leuko.core.params.transfer import Finetune, Pretrain, Probe, Transfer, changed
 from leuko.core.params.wbc import Wbc
 from leuko.core.params.wbc_plus import WbcPlus
 
@@ -58,6 +58,28 @@ class Params(Group):
     external: External
     evaluate: Evaluate
     report: Report
+
+    @model_validator(mode="after")
+    def _entries_can_be_trained(self) -> Params:
+        """Refuse entries of `transfer` that ablate no other one, or change settings that there are not."""
+        for name, start in self.transfer.items():
+            others = [other for other, known in self.transfer.items() if other != name and not known.ablates]
+            if start.ablates and start.ablates not in others:
+                raise ValueError(
+                    f"transfer.{name}.ablates: {start.ablates!r} is not allowed; input should be another entry that "
+                    f"ablates none: {', '.join(others) or 'there is none'}"
+                )
+            for key, group in {"finetune": self.finetune, "probe": self.probe}.items():
+                try:
+                    changed(group, getattr(start, key))
+                except ValidationError as error:
+                    problem = error.errors()[0]
+                    place = ".".join(map(str, ("transfer", name, key, *problem["loc"])))
+                    known = f"; known here: {', '.join(type(group).model_fields)}"
+                    hint = known if problem["type"] == "extra_forbidden" else ""
+                    message = problem["msg"].removeprefix("Value error, ")
+                    raise ValueError(f"{place}: {message[0].lower()}{message[1:]}{hint}") from error
+        return self
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Params:

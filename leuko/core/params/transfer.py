@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field
 
@@ -36,6 +37,9 @@ class Start(Group):
             others (contrastive), or to paint the image (reconstruction).
         multitask: weight of the loss of the descriptors, which it then predicts beside the classes in fine-tuning; 0 is
             off.
+        finetune: settings of the group `finetune` that are others for this entry.
+        probe: the same of the group `probe`.
+        ablates: the entry that this one is but for one thing; the two are compared, and it is not drawn beside others.
     """
 
     network: Text
@@ -43,11 +47,24 @@ class Start(Group):
     images: Literal["none", "blood", "tissue"] = "none"
     task: Literal["descriptors", "contrastive", "reconstruction"] = "descriptors"
     multitask: Annotated[float, Field(ge=0)] = 0.0
+    finetune: dict[str, Any] = Field(default_factory=dict)
+    probe: dict[str, Any] = Field(default_factory=dict)
+    ablates: str = ""
 
     @property
     def learned(self) -> bool:
         """Whether the encoder knows anything before it sees a label."""
         return self.images != "none" or self.weights != "none"
+
+    @property
+    def is_fine_tuned(self) -> bool:
+        """Whether it has an arm that is fine-tuned, which an ablation of the frozen encoder's classifier has not."""
+        return not (self.ablates and self.probe and not self.finetune)
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether it may have an arm on frozen features, which an ablation of fine-tuning has not."""
+        return not (self.ablates and self.finetune and not self.probe)
 
 
 Transfer = dict[Name, Start]
@@ -105,3 +122,15 @@ class Probe(Group):
     dimensions: Annotated[int, Field(ge=1, le=1000)]
     neighbours: Annotated[int, Field(ge=1, le=1000)]
     stain_jitter: Annotated[float, Field(ge=0, le=2)] = 0.0
+
+
+Changed = TypeVar("Changed", bound=Group)
+
+
+def changed(group: Changed, changes: Mapping[str, Any]) -> Changed:
+    """A group of settings with some of them changed.
+
+    Raises:
+        pydantic.ValidationError: if there are no such settings, or the values are not allowed.
+    """
+    return type(group).model_validate(group.model_dump() | dict(changes))

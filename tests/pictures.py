@@ -1,6 +1,7 @@
 """One picture saved in every way that can be read: depths, modes, formats, layouts, profiles and orientations."""
 
 import io
+import itertools
 import struct
 import zlib
 from collections.abc import Iterator
@@ -106,16 +107,47 @@ def rgb_profile(primaries: tuple[tuple[float, float], ...], gamma: float) -> byt
         *((name, xyz(colours[:, number])) for number, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))),
         *((name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")),
     ]
+    return profile_of(tags, b"mntr", b"RGB ", b"XYZ ")
+
+
+def profile_of(tags: list[tuple[bytes, bytes]], device: bytes, space: bytes, connection: bytes) -> bytes:
+    """A colour profile (ICC, version 2) of some tags.
+
+    Args:
+        tags: names and contents.
+        device: its class: `mntr` for a display, `prtr` for a printer.
+        space: the space of its colours.
+        connection: the space that it brings them to.
+    """
     table, body = struct.pack(">I", len(tags)), b""
     start = 128 + 4 + 12 * len(tags)
     for tag, data in tags:
         table += tag + struct.pack(">II", start + len(body), len(data))
         body += data + bytes(-len(data) % 4)
     size = start + len(body)
-    header = struct.pack(">I4sI4s4s4s", size, b"none", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    header = struct.pack(">I4sI4s4s4s", size, b"none", 0x02400000, device, space, connection)
     header += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
     header += struct.pack(">3i", *(round(value * 65536) for value in (0.9642, 1, 0.8249)))
     return header + bytes(128 - len(header)) + table + body
+
+
+def cmyk_profile() -> bytes:
+    """A colour profile of four inks that are duller than those that converting without a profile takes for granted."""
+    inks = np.array([(40, 150, 200), (200, 50, 130), (240, 220, 60), (50, 45, 45)]) / 255
+    amounts = np.array(list(itertools.product((0, 1), repeat=4)))[..., None]
+    colours = np.rint(255 * np.prod(1 - amounts * (1 - inks), axis=1)).astype(np.uint8)
+    lab = ImageCms.profileToProfile(
+        Image.fromarray(colours[None]), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
+    even = bytes(range(256))
+    corners = (np.asarray(lab)[0] ^ np.array([0, 128, 128], np.uint8)).tobytes()  # both axes begin at -128
+    matrix = struct.pack(">9i", *(np.eye(3, dtype=int).ravel() * 65536).tolist())
+    table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + matrix + 4 * even + corners + 3 * even
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in (0.9642, 1, 0.8249)))
+    name = b"inks drawn for a test\0"
+    description = b"desc\0\0\0\0" + struct.pack(">I", len(name)) + name + bytes(78)
+    tags = [(b"desc", description), (b"cprt", b"text\0\0\0\0none\0"), (b"wtpt", white), (b"A2B0", table)]
+    return profile_of(tags, b"prtr", b"CMYK", b"Lab ")
 
 
 ADOBE_RGB = rgb_profile(((0.64, 0.33), (0.21, 0.71), (0.15, 0.06)), 563 / 256)
@@ -180,6 +212,8 @@ def ways() -> Iterator[tuple[str, str, bytes]]:
         tiff(np.array(pillow.convert("CMYK")) * np.uint16(257), photometric="separated"),
     )
     yield "bmp", ".bmp", encoded(pillow, "BMP")
+    yield "bmp of 32 bits, the fourth byte unused", ".bmp", bitmap(np.dstack([image[::-1, :, ::-1], opaque * 0]), 32)
+    yield "animated webp", ".webp", encoded(pillow, "WEBP", save_all=True, append_images=[pillow], lossless=True)
     yield "bmp of 32 bits", ".bmp", encoded(pillow.convert("RGBA"), "BMP")
     yield "webp without loss", ".webp", encoded(pillow, "WEBP", lossless=True)
     yield "tiff", ".tif", encoded(pillow, "TIFF")
@@ -189,6 +223,20 @@ def ways() -> Iterator[tuple[str, str, bytes]]:
     for compression in (None, "zlib", "lzw", "zstd", "lzma", "packbits", "png"):
         options = {"compression": compression, "predictor": compression in ("zlib", "lzw", "zstd")}
         yield f"tiff of 16 bits, {compression}", ".tif", tiff(deep, photometric="rgb", **options)
+    for name, options in (
+        ("tiled", {"tile": (16, 16)}),
+        ("big endian", {"byteorder": ">"}),
+        ("bigtiff", {"bigtiff": True}),
+        ("bigtiff, big endian", {"bigtiff": True, "byteorder": ">"}),
+        ("in strips of five rows", {"rowsperstrip": 5, "compression": "lzw", "predictor": True}),
+        ("jpeg 2000", {"compression": "jpeg2000"}),
+    ):
+        yield f"tiff, {name}", ".tif", tiff(image, photometric="rgb", **options)
+    yield (
+        "tiff in tiles of planes",
+        ".tif",
+        tiff(np.ascontiguousarray(planes), photometric="rgb", planarconfig="separate", tile=(16, 16)),
+    )
     yield "tiff of 16 bits, big endian", ".tif", tiff(deep, photometric="rgb", byteorder=">")
     yield "tiff of 12 bits in 16", ".tif", tiff(twelve, photometric="rgb")
     yield "tiff of 16 bits, tiled", ".tif", tiff(deep, photometric="rgb", tile=(16, 16))
@@ -221,10 +269,109 @@ def ways() -> Iterator[tuple[str, str, bytes]]:
     yield "preview first", ".tif", pages((small, rgb | {"subfiletype": 1}), (image, rgb))
     yield "page with a smaller one", ".tif", pages((image, rgb), (small, rgb))
     yield "deep page with a smaller one", ".tif", pages((deep, rgb), (small, rgb))
+    deep_in_profile = with_chunk(
+        imagecodecs.png_encode(in_profile(image, DISPLAY_P3) * np.uint16(257)),
+        b"iCCP",
+        b"drawn for a test\0\0" + zlib.compress(DISPLAY_P3),
+    )
+    yield "png of 16 bits in p3", ".png", deep_in_profile
     for name, profile in (("adobe", ADOBE_RGB), ("p3", DISPLAY_P3)):
-        converted = Image.fromarray(in_profile(image, profile))
+        values = in_profile(image, profile)
+        converted = Image.fromarray(values)
+        in_planes = {"photometric": "rgb", "planarconfig": "separate", "iccprofile": profile}
+        yield f"tiff in planes in {name}", ".tif", tiff(np.ascontiguousarray(np.moveaxis(values, 2, 0)), **in_planes)
+        yield f"webp in {name}", ".webp", encoded(converted, "WEBP", lossless=True, icc_profile=profile)
         yield f"png in {name}", ".png", encoded(converted, "PNG", icc_profile=profile)
         yield f"tiff in {name}", ".tif", encoded(converted, "TIFF", icc_profile=profile)
+
+
+def bitmap(rows: np.ndarray, bits: int, masks: tuple[int, ...] = ()) -> bytes:
+    """A Windows bitmap.
+
+    Args:
+        rows: from the lowest one on, each a multiple of four bytes, shape (height, width) or (height, width, byte).
+        bits: of a pixel.
+        masks: which of them are red, green and blue, where the file says it.
+    """
+    height, width = rows.shape[:2]
+    start, data = 54 + 4 * len(masks), rows.tobytes()
+    header = b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start)
+    header += struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, 3 if masks else 0, len(data), 0, 0, 0, 0)
+    return header + struct.pack(f"<{len(masks)}I", *masks) + data
+
+
+def lossy() -> Iterator[tuple[str, str, bytes]]:
+    """The picture in ways that change its colours a little."""
+    image = picture()
+    pillow = Image.fromarray(image)
+    for name, options in (("4:4:4", {"subsampling": 0}), ("4:2:0", {"subsampling": 2}), ("progressive", {})):
+        options |= {"quality": 98, "progressive": name == "progressive"}
+        yield f"jpeg, {name}", ".jpg", encoded(pillow, "JPEG", **options)
+    yield "cmyk jpeg", ".jpg", encoded(pillow.convert("CMYK"), "JPEG", quality=98)
+    yield "jpeg of several pictures", ".jpg", encoded(pillow, "MPO", save_all=True, append_images=[pillow], quality=98)
+    for name, profile in (("adobe", ADOBE_RGB), ("p3", DISPLAY_P3)):
+        converted = Image.fromarray(in_profile(image, profile))
+        yield f"jpeg in {name}", ".jpg", encoded(converted, "JPEG", quality=98, icc_profile=profile)
+        yield f"png of a palette in {name}", ".png", encoded(converted.quantize(256), "PNG", icc_profile=profile)
+    yield "webp", ".webp", encoded(pillow, "WEBP", quality=95)
+    yield "tiff, jpeg", ".tif", encoded(pillow, "TIFF", compression="jpeg", quality=98)
+    yield "tiff, jpeg, 4:2:0", ".tif", tiff(image, photometric="rgb", compression="jpeg", subsampling=(2, 2))
+    yield "ycbcr tiff", ".tif", encoded(pillow.convert("YCbCr"), "TIFF")
+    yield "gif", ".gif", encoded(pillow.quantize(256), "GIF")
+    lab = ImageCms.profileToProfile(
+        pillow, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
+    yield "lab tiff", ".tif", encoded(lab, "TIFF")
+    red, green, blue = np.moveaxis(image[::-1].astype("<u2") >> 3, 2, 0)
+    yield "bmp of 15 bits", ".bmp", bitmap(red << 10 | green << 5 | blue, 16)
+    yield "bmp of 16 bits", ".bmp", bitmap(red << 11 | green << 6 | blue, 16, (0xF800, 0x7E0, 0x1F))
+
+
+def half_hidden() -> Iterator[tuple[str, str, bytes]]:
+    """The picture, of which a half lets as much of a white ground through, in every way."""
+    image = picture()
+    shown = opacity()
+    deep, deep_shown = deeper(image, 65535, "uint16"), deeper(shown, 65535, "uint16")
+    laid_on_black = np.rint(image * (shown[..., None] / 255)).astype(np.uint8)
+    layers = np.dstack([image, shown])
+    rgb, separate = {"photometric": "rgb"}, {"planarconfig": "separate"}
+    plain, multiplied = {"extrasamples": ["unassalpha"]}, {"extrasamples": ["assocalpha"]}
+    yield "png", ".png", encoded(Image.fromarray(layers), "PNG")
+    yield "webp", ".webp", encoded(Image.fromarray(layers), "WEBP", lossless=True, exact=True)
+    yield "png of 16 bits", ".png", imagecodecs.png_encode(np.dstack([deep, deep_shown]))
+    twelve = deeper(image, 4095, "uint16")
+    yield "png of 12 bits in 16", ".png", imagecodecs.png_encode(np.dstack([twelve, deep_shown]))
+    yield "tiff", ".tif", tiff(layers, **rgb, **plain)
+    yield "tiff in planes", ".tif", tiff(np.ascontiguousarray(np.moveaxis(layers, 2, 0)), **rgb, **plain, **separate)
+    yield "tiff, multiplied", ".tif", tiff(np.dstack([laid_on_black, shown]), **rgb, **multiplied)
+    yield "tiff of 16 bits", ".tif", tiff(np.dstack([deep, deep_shown]), **rgb, **plain)
+    yield "tiff of 12 bits in 16", ".tif", tiff(np.dstack([twelve, deep_shown]), **rgb, **plain)
+    yield "tiff of 12 bits throughout", ".tif", tiff(np.dstack([twelve, deeper(shown, 4095, "uint16")]), **rgb, **plain)
+    yield "tiff of floats", ".tif", tiff((layers / 255).astype(np.float32), **rgb, **plain)
+    converted = np.dstack([in_profile(image, DISPLAY_P3), shown])
+    yield "png in p3", ".png", encoded(Image.fromarray(converted), "PNG", icc_profile=DISPLAY_P3)
+
+
+def half_hidden_greys() -> Iterator[tuple[str, str, bytes]]:
+    """The same of a grey picture."""
+    image, shown = np.ascontiguousarray(picture()[..., 1]), opacity()
+    deep, deep_shown = deeper(image, 65535, "uint16"), deeper(shown, 65535, "uint16")
+    layers = Image.merge("LA", [Image.fromarray(image), Image.fromarray(shown)])
+    black = {"photometric": "minisblack", "extrasamples": ["unassalpha"]}
+    white = black | {"photometric": "miniswhite"}
+    yield "png", ".png", encoded(layers, "PNG")
+    yield "png of 16 bits", ".png", imagecodecs.png_encode(np.dstack([deep, deep_shown]))
+    yield "tiff", ".tif", encoded(layers, "TIFF")
+    yield "tiff in planes", ".tif", tiff(np.stack([image, shown]), **black, planarconfig="separate")
+    yield "white is zero", ".tif", tiff(np.dstack([255 - image, shown]), **white)
+    yield "white is zero, 16 bits", ".tif", tiff(np.dstack([65535 - deep, deep_shown]), **white)
+
+
+def opacity() -> np.ndarray:
+    """How opaque the pixels of such a picture are: uint8 of shape (height, width)."""
+    shown = np.full(SIDES, 255, np.uint8)
+    shown[:, : SIDES[1] // 2] = 128
+    return shown
 
 
 def greys() -> Iterator[tuple[str, str, bytes]]:

@@ -21,7 +21,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from simplejpeg import decode_jpeg
 
 from leuko.data.jpeg import has_hole
-from leuko.data.scale import BYTE, Depth, Scale, declare, to_bytes
+from leuko.data.scale import BYTE, Depth, Scale, declare, full_value, to_bytes
 from leuko.data.tiff import Samples, is_tiff, pillow_reads, read_tiff, stored
 from leuko.data.unreadable import INSTALL, MAX_PIXELS, UnreadableImageError, check_size, foreign
 
@@ -74,7 +74,14 @@ class Decoded:
             return self.image
         assert self.values is not None
         pixels = to_bytes(self.values, scale)
-        return _as_image(255 - pixels if self.inverted else pixels, self.mode)
+        pixels = 255 - pixels if self.inverted else pixels
+        if has_alpha(self.mode):
+            alpha = self.values[..., -1:]
+            # Opaque is as much as the type of sample holds, also where a camera's colours have fewer bits than that.
+            most = float(alpha.max())
+            white = full_value(most, self.depth.sample) if most > scale.white else scale.white
+            pixels[..., -1:] = to_bytes(alpha, Scale(0.0, white))
+        return _as_image(pixels, self.mode)
 
 
 def decode(content: bytes, least_side: int = 0) -> Decoded:
@@ -240,9 +247,11 @@ def _of_samples(samples: Samples, kind: str = "TIFF") -> Decoded:
     height, width, _ = values.shape
     if samples.sample == "uint8":
         pixels = 255 - values if samples.inverted else values
+        if samples.inverted and has_alpha(samples.mode):
+            pixels[..., -1] = values[..., -1]  # greys are inverted, their transparency is not
         image, depth = _as_image(pixels, samples.mode), Depth(kind, "uint8", BYTE)
         return Decoded(image, None, samples.mode, width, height, samples.orientation, depth, samples.profile)
-    colours = values[..., :-1] if samples.mode[-1] in "Aa" else values
+    colours = values[..., :-1] if has_alpha(samples.mode) else values
     is_finite = np.isfinite(colours)
     finite = colours if is_finite.all() else colours[is_finite]
     if not finite.size:
@@ -267,6 +276,11 @@ def _of_samples(samples: Samples, kind: str = "TIFF") -> Decoded:
         samples.profile,
         samples.inverted,
     )
+
+
+def has_alpha(mode: str) -> bool:
+    """Whether the last channel of a Pillow mode is transparency."""
+    return mode[-1] in "Aa"
 
 
 def _as_image(pixels: NDArray[np.uint8], mode: str) -> Image.Image:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from leuko.data.damage import sharpness
-from leuko.data.decode import Decoded, decode, orientation_of
+from leuko.data.decode import Decoded, decode, has_alpha, orientation_of
 from leuko.data.profiles import to_srgb, understand
 from leuko.data.scale import BYTE, Depth, Scale, Scales, beyond, to_bytes
 from leuko.data.unreadable import UnreadableImageError, check_size
@@ -253,7 +253,7 @@ def describe_image(content: bytes) -> Probe:
         tile = np.stack([np.asarray(channel) for channel in small], axis=2)
         grey = channels[1]
         profile = understand(decoded.profile, decoded.mode.rstrip("Aa")).name if decoded.profile else ""
-        hidden = decoded.mode[-1] in "Aa" and not decoded.values[..., -1].any()
+        hidden = has_alpha(decoded.mode) and not decoded.values[..., -1].any()
     probed = np.asarray(grey.resize((PROBED_SIDE, PROBED_SIDE), Image.Resampling.BILINEAR), np.float32)
     return Probe(
         width,

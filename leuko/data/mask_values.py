@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from leuko.data.decode import Decoded, decode
+from leuko.data.decode import Decoded, decode, has_alpha
 from leuko.data.scale import FEWER_BITS, Depth, settle, to_bytes
 
 LOSSY = ("JPEG", "WEBP")
@@ -193,7 +193,7 @@ def _deep_values(decoded: Decoded) -> tuple[NDArray[Any], NDArray[np.uint8] | No
     """The same of a file with more than eight bits per sample: integers as such, whatever their type."""
     values: Any = decoded.values
     alpha = None
-    if decoded.mode[-1] in "Aa":
+    if has_alpha(decoded.mode):
         alpha = np.where(values[..., -1] * 2.0 >= values[..., -1].max(initial=1), 255, 0).astype(np.uint8)
         values = values[..., :-1]
     values = np.nan_to_num(values, posinf=0, neginf=0)

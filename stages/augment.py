@@ -10,8 +10,10 @@ from leuko.core.files import atomic_folder
 from leuko.core.params.augment import Augment
 from leuko.core.params.group import Group, Text
 from leuko.core.params.reading import load_params
+from leuko.core.params.stain import Stain
 from leuko.data.manifest import read_manifest
 from leuko.data.scale import from_column
+from leuko.morphology.staining import Staining
 from leuko.packs.augmentation import Pose, balancing_poses, pretraining_poses
 from leuko.packs.writing import contact_sheet, write_pack
 
@@ -23,6 +25,7 @@ class Settings(Group):
     """The settings that this stage reads."""
 
     data_root: Text
+    stain: Stain
     augment: Augment
 
 
@@ -37,6 +40,9 @@ def main() -> None:
     masked = read_manifest(MASKED / "manifest.csv").assign(root=str(MASKED))
     images = pd.concat([originals, masked], ignore_index=True)
 
+    blood = originals[(originals["set"] == "wbc") & (originals["part"] == "train")]
+    of_blood = [Path(params.data_root) / path for path in blood["path"]]
+    staining = Staining(params.stain).settled(of_blood, from_column(blood["scale"]))
     for stream, name in enumerate(sizes_of):
         rng = np.random.default_rng([options.seed, stream])
         scales = from_column(images[images["set"] == name]["scale"])
@@ -49,8 +55,11 @@ def main() -> None:
             else:
                 poses = [[Pose()]] * len(rows)
             files = [Path(root) / path for root, path in zip(rows["root"], rows["path"], strict=True)]
+            sources = rows["source"].where(rows["source"] != "", rows["path"])
+            # A masked copy has the colours of its original.
+            look = (staining, [Path(params.data_root) / path for path in sources]) if name == "wbc" else ()
             with atomic_folder(PACKS / name / part) as folder:
-                write_pack(folder, rows, files, poses, sizes_of[name], f"packing {name} {part}", scales)
+                write_pack(folder, rows, files, poses, sizes_of[name], f"packing {name} {part}", scales, *look)
     contact_sheet(Path("plots/augment.png"), PACKS, n_images=8)
 
 

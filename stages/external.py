@@ -43,7 +43,7 @@ def main() -> None:
     present = [arm for arm in arms(params.transfer) if not left_out(arm.model)]
     sizes = {key: getattr(params.augment, f"{key}_size") for key in ("wbc", "prcc", "cam16")}
     with tempfile.TemporaryDirectory() as packs:
-        pack_laboratory(Path(packs), rows, root, sizes, params.measure.side)
+        pack_laboratory(Path(packs), rows, root, sizes, params.measure.side, params.stain)
         answers = {arm.key: try_abroad(arm, Path(packs), len(rows), device) for arm in present}
 
     found, aligned = {}, {}

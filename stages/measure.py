@@ -9,11 +9,13 @@ from leuko.core.errors import run
 from leuko.core.params.group import Group, Text
 from leuko.core.params.measure import Measure
 from leuko.core.params.reading import load_params
+from leuko.core.params.stain import Stain
 from leuko.data.manifest import read_manifest
 from leuko.data.scale import from_column
 from leuko.morphology.figure import outlines_figure
 from leuko.morphology.packing import describe_pictures, find_scale, pack_cells, pack_nuclei
 from leuko.morphology.reference import Reference
+from leuko.morphology.staining import Staining
 from leuko.packs.reading import read_rows
 
 CELLS = Path("data/packs/cells")
@@ -24,6 +26,7 @@ class Settings(Group):
     """The settings that this stage reads."""
 
     data_root: Text
+    stain: Stain
     measure: Measure
 
 
@@ -39,13 +42,16 @@ def main() -> None:
     blood = images[images["set"] == "wbc"]
     parts = {part: blood[blood["part"] == part] for part in ("train", "val", "test")}
     depths = from_column(blood["scale"])
-    scale = find_scale(parts["train"], _files(parts["train"], root), depths)
+    files = {part: _files(rows, root) for part, rows in parts.items()}
+    staining = Staining(params.stain).settled(files["train"], depths)
+    scale = find_scale(parts["train"], files["train"], depths, staining)
     for part, rows in parts.items():
-        pack_cells(CELLS / part, rows, _files(rows, root), depths, scale, options.side, f"measuring cells {part}")
+        title = f"measuring cells {part}"
+        pack_cells(CELLS / part, rows, files[part], depths, scale, options.side, title, staining)
     found = read_rows(CELLS / "train")["found"] == 1
     descriptors = np.load(CELLS / "train" / "descriptors.npy", allow_pickle=False)
     Reference.of(scale, descriptors[found]).write(CELLS / "scale.json")
-    pictures = [describe_pictures(_files(parts[part], root), depths, f"looking at {part}") for part in ("train", "val")]
+    pictures = [describe_pictures(files[part], depths, f"looking at {part}", staining) for part in ("train", "val")]
     save_domains(
         CELLS / "domain.safetensors",
         fit_domain(descriptors, np.load(CELLS / "val" / "descriptors.npy", allow_pickle=False)),

@@ -20,7 +20,7 @@ from leuko.evaluation.probe import background_colors, fit_probe
 from leuko.models.build import load_encoder
 from leuko.models.store import left_out, read_tensors, save_left_out, save_model
 from leuko.morphology.reference import Reference
-from leuko.packs.reading import read_features, read_images, read_scales
+from leuko.packs.reading import read_features, read_images, read_preparation
 from leuko.training.parts import select_cells, select_validation
 from leuko.training.predict import predict_features
 
@@ -83,7 +83,7 @@ def main() -> None:
             "centres": len(model.centres),
             "model": arm.key,
             "classes": params.classes,
-            "scales": read_scales(PACKS / "cells/train"),
+            **read_preparation(PACKS / "cells/train"),
             "nuclei": Reference.read(PACKS / "cells/scale.json").scale.to_json(),
             "split": params.split,
             "seed": params.seed,

@@ -14,7 +14,7 @@ from leuko.core.params.wbc import Wbc
 from leuko.evaluation.calibration import fit_temperature
 from leuko.models.base import WbcNet
 from leuko.models.store import read_tensors, save_model
-from leuko.packs.reading import read_scales
+from leuko.packs.reading import read_preparation
 from leuko.training import distributed
 from leuko.training.blood import blood_parts
 from leuko.training.device import set_up
@@ -66,7 +66,7 @@ def main() -> None:
             "model": "base",
             "classes": params.classes,
             "size": params.augment.wbc_size,
-            "scales": read_scales(PACKS / "train"),
+            **read_preparation(PACKS / "train"),
             "split": params.split,
             "seed": params.seed,
             "temperature": fit_temperature(*predict(task, val)),

@@ -11,7 +11,7 @@ import pytest
 from leuko.core.errors import LeukoError, run
 from leuko.data.manifest import read_manifest
 from leuko.models.store import load_config
-from leuko.packs.reading import read_images, read_rows, read_scales
+from leuko.packs.reading import read_images, read_preparation, read_rows
 from tests.conftest import REPOSITORY, write_settings
 
 
@@ -53,7 +53,7 @@ def test_a_truncated_pack_is_named(project, tmp_path, file, keep):
     shutil.copytree(project / "data/packs/wbc/train", pack)
     os.truncate(pack / file, keep)
     with pytest.raises(LeukoError, match=rf"{file} is damaged .*let dvc repro make it anew"):
-        (read_rows(pack), read_images(pack, "wbc"), read_scales(pack))
+        (read_rows(pack), read_images(pack, "wbc"), read_preparation(pack))
 
 
 def test_a_pack_whose_table_and_arrays_differ_is_named(project, tmp_path):

@@ -11,7 +11,7 @@ from leuko.data.images import UnreadableImageError, probe_image, read_rgb, resiz
 from leuko.data.scale import from_json, settle
 from leuko.models.store import save_model
 from leuko.packs.augmentation import Pose
-from leuko.packs.reading import read_images, read_scales
+from leuko.packs.reading import read_images, read_preparation
 from leuko.packs.writing import write_pack
 from leuko.prediction.table import predict_to_table
 from tests import pictures
@@ -111,7 +111,7 @@ def test_it_gives_the_same_row_of_a_pack_and_the_same_input_of_a_prediction(tmp_
         rows = pd.DataFrame({"class": [""], "subset": 0, "path": path.name, "source": "", "group": ""})
         write_pack(pack, rows, [path], [[Pose()]], {"wbc": 32}, "packing", settle([probe_image(path).depth], None))
         assert np.abs(read_images(pack, "wbc")[0] - expected).max() <= 2
-        predicted = resize(read_rgb(path, from_json(read_scales(pack))), 32)
+        predicted = resize(read_rgb(path, from_json(read_preparation(pack)["scales"])), 32)
         assert np.abs(predicted - expected).max() <= 2
     assert number >= 50
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from leuko.core.classes import SUBSETS
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
+from leuko.core.params.stain import Stain
 from leuko.core.params.transfer import Probe
 from leuko.data.laboratory import survey_unlabelled
 from leuko.data.scale import from_column
@@ -35,6 +36,7 @@ from leuko.models.encoders import Encoder
 from leuko.models.feature_classifier import FeatureClassifier, encode
 from leuko.models.foreign import fit_domain
 from leuko.morphology.packing import find_scale, pack_cells
+from leuko.morphology.staining import Staining
 from leuko.packs.reading import read_images, read_values
 
 N_DRAWS = 10
@@ -72,8 +74,10 @@ def main() -> None:
             print(f"| {name} | {' | '.join(row(home, away, *blocks, params.probe))} |", flush=True)
 
 
-def measure(root: Path, pattern: re.Pattern[str], classes: tuple[str, ...], side: int) -> tuple[Laboratory, Laboratory]:
-    """The laboratory whose files the pattern does not fit, then the other."""
+def measure(
+    root: Path, pattern: re.Pattern[str], classes: tuple[str, ...], side: int, stain: Stain = "none"
+) -> tuple[Laboratory, Laboratory]:
+    """The laboratory whose files the pattern does not fit, then the other; each is a set of its own."""
     everything = survey_unlabelled(root / f"WBC_{SUBSETS[-1]}", min_side=16, max_value="auto")
     everything = everything[["data" in Path(path).parts for path in everything["path"]]]
     fits = np.array([bool(pattern.search(Path(path).name)) for path in everything["path"]])
@@ -81,9 +85,11 @@ def measure(root: Path, pattern: re.Pattern[str], classes: tuple[str, ...], side
     for rows in (everything[~fits].reset_index(drop=True), everything[fits].reset_index(drop=True)):
         files = [root / f"WBC_{SUBSETS[-1]}" / path for path in rows["path"]]
         depths = from_column(rows["scale"])
+        staining = Staining(stain).settled(files, depths)
         with tempfile.TemporaryDirectory() as folder:
             pack = Path(folder) / "cells"
-            pack_cells(pack, rows, files, depths, find_scale(rows, files, depths), side, "measuring cells")
+            scale = find_scale(rows, files, depths, staining)
+            pack_cells(pack, rows, files, depths, scale, side, "measuring cells", staining)
             values = np.array(read_values(pack, "descriptors")), np.array(read_images(pack, "cell"))
         found.append(Laboratory(np.array([classes.index(file.parent.name) for file in files]), *values))
     return found[0], found[1]
@@ -113,13 +119,11 @@ def encode_all(encoder: Encoder, cells: NDArray[np.uint8]) -> Values:
 def row(home: Laboratory, away: Laboratory, here: list[Values], there: list[Values], settings: Probe) -> list[str]:
     """One line of the table: accuracies, balanced over the classes in brackets."""
     n_classes = int(max(home.labels.max(), away.labels.max())) + 1
-    order = np.random.default_rng(0).permutation(len(home.labels))
-    test, train = order[::TEST_SHARE], np.delete(order, np.s_[::TEST_SHARE])
+    test, train = parts(home)
     blocks = [block[train] for block in here]
     classifier = fit_probe(blocks, np.arange(len(train)), home.labels[train], n_classes, settings)
     own, cells = np.concatenate(here, axis=1), np.concatenate(there, axis=1)
-    number = np.bincount(away.labels, minlength=n_classes)
-    counted = np.flatnonzero((number >= LEAST) & (np.bincount(home.labels, minlength=n_classes) >= LEAST))
+    counted = counted_classes(home, away)
     is_counted = np.isin(away.labels, counted)
     shown = [
         told([score(classifier, own[test], home.labels[test])]),
@@ -140,10 +144,30 @@ def row(home: Laboratory, away: Laboratory, here: list[Values], there: list[Valu
     return shown
 
 
+def parts(home: Laboratory) -> tuple[Labels, Labels]:
+    """The cells of the own test, and those that are learned from."""
+    order = np.random.default_rng(0).permutation(len(home.labels))
+    return order[::TEST_SHARE], np.delete(order, np.s_[::TEST_SHARE])
+
+
+def counted_classes(home: Laboratory, away: Laboratory) -> Labels:
+    """The classes that both laboratories have enough cells of."""
+    numbers = [
+        np.bincount(laboratory.labels, minlength=max(home.labels.max(), away.labels.max()) + 1)
+        for laboratory in (home, away)
+    ]
+    return np.flatnonzero(np.min(numbers, axis=0) >= LEAST)
+
+
 @torch.no_grad()
 def score(classifier: FeatureClassifier, cells: Values, labels: Labels) -> tuple[float, float]:
     """Accuracy, and the mean of the classes' recalls."""
-    right = classifier.classify_features(torch.from_numpy(cells)).argmax(1).numpy() == labels
+    return shares(classifier.classify_features(torch.from_numpy(cells)).argmax(1).numpy(), labels)
+
+
+def shares(said: Labels, labels: Labels) -> tuple[float, float]:
+    """Accuracy, and the mean of the classes' recalls."""
+    right = said == labels
     return float(right.mean()), float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
 
 
@@ -160,8 +184,7 @@ def told(scores: list[tuple[float, float]]) -> str:
 
 def foreign(home: Laboratory, away: Laboratory) -> None:
     """How many cells of the own test and of the other laboratory lie beyond what a model of home knows."""
-    order = np.random.default_rng(0).permutation(len(home.labels))
-    test, train = order[::TEST_SHARE], np.delete(order, np.s_[::TEST_SHARE])
+    test, train = parts(home)
     domain = fit_domain(home.descriptors[train], home.descriptors[:0])
     own, other = (domain.beyond(values).mean() for values in (home.descriptors[test], away.descriptors))
     print(f"beyond the threshold: own test {own:.1%}, away {other:.1%}")

@@ -1,8 +1,8 @@
 """Write a trained model as one ONNX file (opset 18), for programs without PyTorch.
 
 The file is tried with onnxruntime on images in batches of 1, 2 and 7, and written only if all probabilities are within
-0.0001 of PyTorch's. What a program needs besides stands in its metadata: classes, side, mean, std and temperature.
-docs/predicting.md has the lines that classify an image with it. This needs: pip install 'leuko[export]'
+0.0001 of PyTorch's. What a program needs besides stands in its metadata: classes, side, mean, std, stain and
+temperature. docs/predicting.md has the lines that classify an image with it. This needs: pip install 'leuko[export]'
 """
 
 import argparse
@@ -50,4 +50,9 @@ def run(options: argparse.Namespace) -> None:
         print(
             f"    This model takes {' and '.join(exported.measured)}: a program that runs it must find and measure the "
             "cell as Leuko does (leuko.prediction.preparing.Preparation); Pillow alone is not enough"
+        )
+    if exported.stain != "none":
+        print(
+            f"    This model takes images in a reference stain (stain: {exported.stain}): a program that runs it must "
+            "first change their colours as Leuko does (leuko.morphology.staining.Staining)"
         )

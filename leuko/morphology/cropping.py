@@ -52,15 +52,21 @@ def locate(rgb: Pixels) -> Located:
         Where it is.
     """
     height, width = rgb.shape[:2]
-    factor = LOCATED_SIDE / min(height, width)
-    size = (round(width * factor), round(height * factor))
-    small = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX if factor < 1 else None))
+    small = small_copy(Image.fromarray(rgb))
+    size = small.shape[1::-1]
     nucleus = segment(small).nucleus
     if not nucleus.any():
         return Located((width / 2, height / 2), 0.0, found=False)
     y, x = np.nonzero(nucleus)
     centre = (float(x.mean() + 0.5) * width / size[0], float(y.mean() + 0.5) * height / size[1])
     return Located(centre, len(x) * width * height / (size[0] * size[1]), found=True)
+
+
+def small_copy(image: Image.Image) -> Pixels:
+    """The copy of an RGB image in which nuclei are looked for: its shorter side has LOCATED_SIDE pixels."""
+    factor = LOCATED_SIDE / min(image.size)
+    size = (round(image.width * factor), round(image.height * factor))
+    return np.asarray(image.resize(size, Image.Resampling.BOX if factor < 1 else None))
 
 
 @dataclass(frozen=True)

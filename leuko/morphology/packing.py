@@ -10,7 +10,7 @@ A pack is a folder with `cell.npy`, uint8 of shape (row, side, side, 3), `descri
 | found | 1, or 0 if no cell was found: the crop then shows the image's centre, and all descriptors are 0 |
 | x, y | centre of the nucleus in pixels of the image |
 
-Packs of blood cells have `scales.json` beside them, as those of whole images.
+Packs of blood cells say how they were read, as those of whole images do: `leuko.packs.preparation`.
 """
 
 from __future__ import annotations
@@ -22,38 +22,49 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from leuko.core.files import atomic_folder, write_json, write_table
+from leuko.core.files import atomic_folder, write_table
 from leuko.core.parallel import imap_in_processes, map_images
 from leuko.data.images import read_rgb, resize
-from leuko.data.scale import Scales, from_column, to_json
+from leuko.data.scale import Scales, from_column
 from leuko.data.statistics import N_STATISTICS, SIDE, picture_statistics
 from leuko.morphology.cropping import Located, Scale, locate
 from leuko.morphology.descriptors import DESCRIPTORS
 from leuko.morphology.measuring import Cell, measure_image
 from leuko.morphology.nuclei import draw_nuclei, find_nuclei, measure_nuclei
 from leuko.morphology.segmentation import Floats, Pixels
+from leuko.morphology.staining import AS_IT_IS, Staining
+from leuko.packs.preparation import write_preparation
 
 Tile = tuple[Path, Scales, int, tuple[int, ...]]
 """A tissue image, how its depth becomes eight bits, how many of its nuclei are drawn, and the seed that decides."""
 
 
-def find_scale(rows: pd.DataFrame, files: Sequence[Path], depths: Scales) -> Scale:
+def find_scale(rows: pd.DataFrame, files: Sequence[Path], depths: Scales, staining: Staining = AS_IT_IS) -> Scale:
     """Decide the scale of a set by its training images.
 
     Args:
         rows: their rows of the manifest.
         files: the image files, in the same order.
         depths: how images of more than eight bits per sample are brought to eight.
+        staining: how the set's images are shown.
 
     Returns:
         The scale.
     """
-    located = list(imap_in_processes(partial(_locate_file, depths=depths), files, "finding nuclei of cells"))
+    locate_file = partial(_locate_file, depths=depths, staining=staining)
+    located = list(imap_in_processes(locate_file, files, "finding nuclei of cells"))
     return Scale.of(list(zip(rows["width"], rows["height"], strict=True)), located)
 
 
 def pack_cells(
-    folder: Path, rows: pd.DataFrame, files: Sequence[Path], depths: Scales, scale: Scale, side: int, title: str
+    folder: Path,
+    rows: pd.DataFrame,
+    files: Sequence[Path],
+    depths: Scales,
+    scale: Scale,
+    side: int,
+    title: str,
+    staining: Staining = AS_IT_IS,
 ) -> None:
     """Find, cut out and measure the cell of every image.
 
@@ -65,24 +76,31 @@ def pack_cells(
         scale: of the set.
         side: of the crops in pixels.
         title: what the progress bar says.
+        staining: how the set's images are shown.
     """
-    cells = imap_in_processes(partial(_measure_file, depths=depths, scale=scale, side=side), files, title)
-    _write(folder, rows, ([cell] for cell in cells), side, depths)
+    measure_file = partial(_measure_file, depths=depths, staining=staining, scale=scale, side=side)
+    cells = imap_in_processes(measure_file, files, title)
+    _write(folder, rows, ([cell] for cell in cells), side, (depths, staining))
 
 
-def describe_pictures(files: Sequence[Path], depths: Scales, title: str) -> Floats:
+def describe_pictures(files: Sequence[Path], depths: Scales, title: str, staining: Staining = AS_IT_IS) -> Floats:
     """The statistics of whole pictures, which tell whether further ones are like them.
 
     Args:
         files: the image files.
         depths: how images of more than eight bits per sample are brought to eight.
         title: what the progress bar says.
+        staining: how the set's images are shown.
 
     Returns:
         Shape (image, N_STATISTICS).
     """
-    found = map_images(lambda file: picture_statistics(resize(read_rgb(file, depths), SIDE)[None])[0], files, title)
-    return np.array(found, np.float32).reshape(-1, N_STATISTICS)
+
+    def describe(file: Path) -> Floats:
+        found: Floats = picture_statistics(resize(staining(read_rgb(file, depths)), SIDE)[None])[0]
+        return found
+
+    return np.array(map_images(describe, files, title), np.float32).reshape(-1, N_STATISTICS)
 
 
 def pack_nuclei(
@@ -113,14 +131,14 @@ def pack_nuclei(
     _write(folder, rows[kept], cells, side)
 
 
-def _locate_file(file: Path, *, depths: Scales) -> Located:
+def _locate_file(file: Path, *, depths: Scales, staining: Staining) -> Located:
     """Find the nucleus of the cell in an image file."""
-    return locate(_pixels(file, depths))
+    return locate(_pixels(file, depths, staining))
 
 
-def _measure_file(file: Path, *, depths: Scales, scale: Scale, side: int) -> Cell:
+def _measure_file(file: Path, *, depths: Scales, staining: Staining, scale: Scale, side: int) -> Cell:
     """Measure the cell in an image file."""
-    return measure_image(_pixels(file, depths), scale, side)
+    return measure_image(_pixels(file, depths, staining), scale, side)
 
 
 def _locate_nuclei(tile: Tile) -> list[Located]:
@@ -140,13 +158,17 @@ def _measure_tile(tile: Tile, *, scale: Scale, side: int) -> list[Cell]:
     return measure_nuclei(rgb, labels, drawn, scale.nucleus(rgb.shape[1], rgb.shape[0]), side)
 
 
-def _pixels(file: Path, depths: Scales) -> Pixels:
+def _pixels(file: Path, depths: Scales, staining: Staining = AS_IT_IS) -> Pixels:
     """An image file as an array."""
-    return np.asarray(read_rgb(file, depths))
+    return np.asarray(staining(read_rgb(file, depths)))
 
 
 def _write(
-    folder: Path, rows: pd.DataFrame, cells: Iterable[Sequence[Cell]], side: int, depths: Scales | None = None
+    folder: Path,
+    rows: pd.DataFrame,
+    cells: Iterable[Sequence[Cell]],
+    side: int,
+    read_as: tuple[Scales, Staining] | None = None,
 ) -> None:
     """Write a pack.
 
@@ -155,7 +177,7 @@ def _write(
         rows: the images' rows of the manifest.
         cells: of every image.
         side: of the crops in pixels.
-        depths: for whoever reads further images of the set as these were read.
+        read_as: how images were read, for whoever reads further ones of the set.
     """
     pixels, descriptors, table = [], [], []
     for row, found in zip(rows[["class", "path", "source", "group"]].itertuples(index=False), cells, strict=True):
@@ -168,5 +190,5 @@ def _write(
         np.save(temporary / "descriptors.npy", np.array(descriptors, np.float32).reshape(-1, len(DESCRIPTORS)))
         columns = ["class", "path", "source", "group", "found", "x", "y"]
         write_table(temporary / "rows.csv", pd.DataFrame(table, columns=columns))
-        if depths is not None:
-            write_json(temporary / "scales.json", to_json(depths))
+        if read_as:
+            write_preparation(temporary, *read_as)

@@ -101,10 +101,13 @@ def segment(rgb: Pixels) -> Segmentation:
     nucleus = remove_small_objects(nucleus, max_size=SPECK)
     if not nucleus.any():
         return Segmentation(density, nucleus, nucleus, 0.0)
+    return Segmentation(optical_density(rgb, light_outside(rgb, cell)), nucleus, cell, threshold)
+
+
+def light_outside(rgb: Pixels, cell: Mask) -> Floats:
+    """The colour where nothing absorbs, shape (3,); if the cell fills the image, that of the brightest of it."""
     outside = rgb[~cell]
-    if len(outside) > cell.size / 20:  # else the cell fills the image, and the brightest of it has to do
-        density = optical_density(rgb, brightness(outside, 0.85))
-    return Segmentation(density, nucleus, cell, threshold)
+    return brightness(outside, 0.85) if len(outside) > cell.size / 20 else brightness(rgb.reshape(-1, 3), 0.9)
 
 
 def brightness(colours: Pixels, share: float) -> Floats:

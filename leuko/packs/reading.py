@@ -1,9 +1,9 @@
 """Packs: the images of one part of one set as uint8 arrays, with a table of what each row is.
 
 A pack is a folder with `rows.csv` and one array per image side, `<size>.npy` of shape (row, side, side, 3), which is
-memory-mapped when read; `scales.json` says how images of more than eight bits per sample were brought to eight. One
-large file is many times faster to hash, copy and read than its many images, and an image is decoded and resized from
-its original once, instead of in every epoch.
+memory-mapped when read; how its images were read stands beside it, see `leuko.packs.preparation`. One large
+file is many times faster to hash, copy and read than its many images, and an image is decoded and resized from its
+original once, instead of in every epoch.
 """
 
 from __future__ import annotations
@@ -37,14 +37,33 @@ def read_rows(folder: Path) -> pd.DataFrame:
     return table
 
 
-def read_scales(folder: Path) -> dict[str, list[float]]:
-    """The scales of a pack's images of more than eight bits per sample, as `leuko.data.scale.to_json` writes them."""
-    path = folder / "scales.json"
+def read_preparation(folder: Path) -> dict[str, Any]:
+    """Read how a pack's images were read, as model files keep it.
+
+    Args:
+        folder: of a pack of blood cells.
+
+    Returns:
+        `scales`, as `leuko.data.scale.to_json` writes them, and `stain`, as the setting has it, unless that is `none`.
+
+    Raises:
+        LeukoError: if a file is damaged.
+    """
+    found = {"scales": _read_json(folder / "scales.json")}
+    stain = folder / "stain.json"
+    return found | (_read_json(stain) if stain.exists() else {})
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Read an object that `leuko.packs.preparation` wrote.
+
+    Raises:
+        LeukoError: if the file is damaged.
+    """
     try:
-        scales: dict[str, list[float]] = read_json(path)
+        return read_json(path)
     except ValueError as error:
         raise _damaged(path, error) from error
-    return scales
 
 
 def read_images(folder: Path, size: str) -> NDArray[np.uint8]:

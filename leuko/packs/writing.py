@@ -11,12 +11,14 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from leuko.core.files import atomic_file, write_json, write_table, written_meanwhile
+from leuko.core.files import atomic_file, write_table, written_meanwhile
 from leuko.core.image_grid import image_grid
 from leuko.core.parallel import map_images
 from leuko.data.images import read_rgb, resize
-from leuko.data.scale import Scales, to_json
+from leuko.data.scale import Scales
+from leuko.morphology.staining import AS_IT_IS, Staining
 from leuko.packs.augmentation import Pose
+from leuko.packs.preparation import write_preparation
 from leuko.packs.reading import read_images, read_rows
 
 
@@ -28,6 +30,8 @@ def write_pack(
     sizes: Mapping[str, int],
     title: str,
     scales: Scales | None = None,
+    staining: Staining = AS_IT_IS,
+    originals: Sequence[Path] | None = None,
 ) -> None:
     """Decode every image once, resize it from the original, and write all its copies at all sizes.
 
@@ -39,6 +43,8 @@ def write_pack(
         sizes: for every array its name and its images' side in pixels.
         title: what the progress bar says.
         scales: of the set that the images belong to, see `leuko.data.scale`.
+        staining: how the set's images are shown.
+        originals: for every image the file that tells its colours; none for the image itself.
     """
     counts = [len(versions) for versions in poses]
     starts = np.concatenate([[0], np.cumsum(counts)])
@@ -58,7 +64,10 @@ def write_pack(
         lock = threading.Lock()
 
         def fill(index: int) -> None:
-            image = read_rgb(files[index], scales)
+            image, original = read_rgb(files[index], scales), None
+            if originals and originals[index] != files[index]:
+                original = read_rgb(originals[index], scales)
+            image = staining(image, original)
             for name, side in sizes.items():
                 resized = resize(image, side)
                 for row, pose in enumerate(poses[index], start=int(starts[index])):
@@ -70,7 +79,7 @@ def write_pack(
         with written_meanwhile(list(arrays.values())):
             map_images(fill, range(len(files)), title)
     write_table(folder / "rows.csv", table)
-    write_json(folder / "scales.json", to_json(scales or {}))
+    write_preparation(folder, scales or {}, staining)
 
 
 def contact_sheet(path: Path, packs: Path, n_images: int) -> None:

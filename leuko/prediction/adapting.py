@@ -25,7 +25,9 @@ from leuko.models.foreign import PICTURES, fit_domain
 from leuko.models.store import left_out, save_model
 from leuko.morphology.cropping import Scale
 from leuko.morphology.packing import describe_pictures, find_scale, pack_cells
+from leuko.morphology.staining import Staining
 from leuko.packs.reading import read_images, read_values
+from leuko.prediction.preparing import Preparation
 from leuko.training.predict import BATCH
 
 MIN_SIDE = 16
@@ -86,7 +88,8 @@ def adapt_model(
         )
     files = [Path(root) / path for root, path in zip(rows["root"], rows["path"], strict=True)]
     depths = from_column(rows["scale"])
-    features, descriptors, scale = _measure(classifier, config["side"], rows, files, depths)
+    staining = Preparation.of(classifier.inputs, config).staining.settled(files, depths)
+    features, descriptors, scale = _measure(classifier, config["side"], rows, files, depths, staining)
     labels = np.array([config["classes"].index(label) for label in rows["class"][:n_labelled]])
     if n_labelled:
         adapted = adapt(classifier, features[:n_labelled], labels, features[n_labelled:], settings)
@@ -102,7 +105,7 @@ def adapt_model(
         "settings": config["settings"] | {"stain_jitter": 0.0},
         "adapted": {"labelled": n_labelled, "cells": len(rows), "aligned": adapted.aligned},
     }
-    pictures = describe_pictures(files, depths, "looking at images")
+    pictures = describe_pictures(files, depths, "looking at images", staining)
     domains = fit_domain(descriptors, descriptors[:0]).tensors() | fit_domain(pictures, pictures[:0]).tensors(PICTURES)
     save_model(out, adapted.classifier, config | known, domains)
     return adapted
@@ -122,17 +125,22 @@ def _settings(model: Path, config: Mapping[str, Any]) -> Probe:
 
 @torch.no_grad()
 def _measure(
-    classifier: FeatureClassifier, side: int, rows: pd.DataFrame, files: Sequence[Path], depths: Scales
+    classifier: FeatureClassifier,
+    side: int,
+    rows: pd.DataFrame,
+    files: Sequence[Path],
+    depths: Scales,
+    staining: Staining,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], Scale]:
     """Measure cells at the scale of their own laboratory.
 
     Returns:
         The features that the classifier takes, and descriptors, each of shape (cell, value); and the scale.
     """
-    scale = find_scale(rows, files, depths)
+    scale = find_scale(rows, files, depths, staining)
     with tempfile.TemporaryDirectory() as folder:
         pack = Path(folder) / "cells"
-        pack_cells(pack, rows, files, depths, scale, side or 1, "measuring cells")
+        pack_cells(pack, rows, files, depths, scale, side or 1, "measuring cells", staining)
         descriptors = np.array(read_values(pack, "descriptors"))
         inputs = {"descriptors": torch.from_numpy(descriptors)}
         if classifier.encoder:

@@ -55,12 +55,14 @@ class Exported:
 
     Attributes:
         inputs: the names of its inputs.
+        stain: how images must be shown, as the setting has it.
         n_bytes: the sizes of the files, PyTorch's and the exported one.
         difference: the largest difference of a probability.
         milliseconds: the median times for one image, PyTorch's and that of the exported one.
     """
 
     inputs: tuple[str, ...]
+    stain: str
     n_bytes: tuple[int, int]
     difference: float
     milliseconds: tuple[float, float]
@@ -89,8 +91,8 @@ def export_onnx(path: Path, out: Path, images: Sequence[ImageLike]) -> Exported:
     The graph takes what the packs hold, as float32: for each input an array (image, 3, side, side), values 0 to 1, or
     descriptors (image, descriptor); it gives `logits`, shape (image, class). Reading and resizing stay outside, since
     exporters have got antialiased resizing wrong. All that is needed besides stands in the file's metadata, as JSON:
-    `classes`, `inputs`, `sides`, `side` (of the first input), `mean`, `std` and `temperature`, by which logits are
-    divided before the softmax.
+    `classes`, `inputs`, `sides`, `side` (of the first input), `mean`, `std`, `stain` (in which images must be shown
+    before they are resized, if it is not `none`) and `temperature`, by which logits are divided before the softmax.
 
     Args:
         path: the model file.
@@ -128,7 +130,9 @@ def export_onnx(path: Path, out: Path, images: Sequence[ImageLike]) -> Exported:
     with torch.no_grad():
         ours = _milliseconds(lambda: model.network.classify(*one))
     theirs = _milliseconds(lambda: session.run(None, feed))
-    return Exported(model.preparation.inputs, (path.stat().st_size, out.stat().st_size), difference, (ours, theirs))
+    preparation = model.preparation
+    n_bytes = path.stat().st_size, out.stat().st_size
+    return Exported(preparation.inputs, preparation.staining.kind, n_bytes, difference, (ours, theirs))
 
 
 def _runtime() -> ModuleType:
@@ -197,6 +201,7 @@ def _metadata(model: Model) -> dict[str, Any]:
         "side": next(iter(preparation.sides.values()), None),
         "mean": MEAN,
         "std": STD,
+        "stain": preparation.staining.kind,
         "temperature": model.config["temperature"],
     }
 

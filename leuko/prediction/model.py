@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -170,14 +170,18 @@ class Model:
         side_by_side = self.device.type == "cpu" and not processes
         size = BATCH if side_by_side else LARGE_BATCH
         batches = (images[start : start + size] for start in range(0, len(images), size))
+        prepare = partial(_prepare, self.preparation.settled(images))
         if side_by_side:
-            yield from self._outcomes_side_by_side(batches)
+            yield from self._outcomes_side_by_side(prepare, batches)
             return
-        prepare = partial(_prepare, self.preparation)
         for batch in imap_bounded(prepare, batches, IN_FLIGHT // size, processes=processes):
             yield from self._outcomes_of(batch)
 
-    def _outcomes_side_by_side(self, batches: Iterable[Sequence[ImageLike]]) -> Iterator[Outcome]:
+    def _outcomes_side_by_side(
+        self,
+        prepare: Callable[[Sequence[ImageLike]], list[Prepared | str]],
+        batches: Iterable[Sequence[ImageLike]],
+    ) -> Iterator[Outcome]:
         """Read and classify each batch on one core, and as many at a time as there are cores.
 
         No core waits for another then, as they do several times in every layer that they compute together.
@@ -186,7 +190,7 @@ class Model:
 
         def work(batch: Sequence[ImageLike]) -> list[Outcome]:
             torch.set_num_threads(1)  # of this thread, and of those that are started from now on
-            return list(self._outcomes_of(_prepare(self.preparation, batch)))
+            return list(self._outcomes_of(prepare(batch)))
 
         try:
             for outcomes in imap_bounded(work, batches, IN_FLIGHT // BATCH, processes=False):

@@ -6,21 +6,24 @@ No PyTorch is imported here, so that processes that only prepare images start at
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from leuko.core.errors import LeukoError
+from leuko.core.parallel import map_images
+from leuko.core.params.stain import Stain
 from leuko.data.images import UnreadableImageError, as_rgb, decode_rgb, read_rgb, resize
 from leuko.data.scale import Scale as Depth
 from leuko.data.scale import from_json
 from leuko.data.statistics import SIDE
 from leuko.morphology.cropping import Scale, crop, locate
 from leuko.morphology.measuring import measure_image
+from leuko.morphology.staining import Colours, Staining, common_colours, measure_colours, sampled
 
 Array = NDArray[Any]
 ImageLike = str | Path | bytes | Image.Image | Array
@@ -45,12 +48,14 @@ class Preparation:
         sides: by name, the side of an image in pixels.
         nuclei: how large nuclei are in the training images; none if no input needs that.
         depths: which values become black and white in images of more than 8 bits per sample.
+        staining: how images are shown.
     """
 
     inputs: tuple[str, ...]
     sides: Mapping[str, int]
     nuclei: Scale | None
     depths: Mapping[str, Depth]
+    staining: Staining
 
     @classmethod
     def of(cls, inputs: Sequence[str], config: Mapping[str, Any]) -> Preparation:
@@ -69,12 +74,36 @@ class Preparation:
                 raise ValueError(f"images of {sides} pixels a side")
             on_nucleus = bool({"cell", "descriptors"} & set(inputs))
             nuclei = Scale.from_json(config["nuclei"]) if on_nucleus else None
-            return cls(tuple(inputs), sides, nuclei, from_json(config["scales"]))
+            stain = config.get("stain", "none")
+            if stain not in get_args(Stain):
+                raise ValueError(f"stain {stain!r}")
+            return cls(tuple(inputs), sides, nuclei, from_json(config["scales"]), Staining(stain))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LeukoError(
                 f"the file does not say how its images are prepared ({type(error).__name__}: {error}); "
                 "dvc repro trains it anew"
             ) from error
+
+    def settled(self, images: Sequence[ImageLike]) -> Preparation:
+        """The same with one correction of light and dye for all of some images, if that is how the model saw its own.
+
+        Args:
+            images: the set; what cannot be read of it does not count.
+        """
+        if self.staining.kind != "set":
+            return self
+        measured = [
+            colours for colours in map_images(self._measured, sampled(images), "measuring the stain") if colours
+        ]
+        of_set = common_colours(measured) if measured else None
+        return replace(self, staining=replace(self.staining, of_set=of_set))
+
+    def _measured(self, image: ImageLike) -> Colours | None:
+        """The colours of an image; none if it cannot be read."""
+        try:
+            return measure_colours(self.read(image))
+        except (UnreadableImageError, MemoryError):
+            return None
 
     def read(self, image: ImageLike) -> Image.Image:
         """Read an image of any kind as upright 8-bit sRGB, as those in the packs were read.
@@ -98,6 +127,7 @@ class Preparation:
             By the name of the input: images of shape (side, side, 3), 0 to 255, and descriptors of shape (descriptor,);
             as PICTURE a copy of shape (SIDE, SIDE, 3), as `leuko.data.statistics.picture_statistics` takes it.
         """
+        image = self.staining(image)
         whole = {name: self.sides[name] for name in self.inputs if name not in ("cell", "descriptors")}
         copies = {side: resize(image, side) for side in {SIDE, *whole.values()}}
         arrays: dict[str, Array] = {name: copies[side] for name, side in whole.items()}

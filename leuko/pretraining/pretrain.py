@@ -73,7 +73,7 @@ def pretrain(
             train,
             val,
             side=side,
-            views=RandomViews(recipe.zoom, recipe.jitter),
+            views=RandomViews(recipe.zoom, recipe.jitter, recipe.stain_jitter),
             compute=params.compute,
         )
         history = fit(task, recipe, seed=recipe.seed, title=f"pre-training {name}", checkpoint=checkpoint)

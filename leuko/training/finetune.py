@@ -17,7 +17,7 @@ from leuko.evaluation.calibration import fit_temperature
 from leuko.models.encoders import MultiTaskNet, TransferNet, encoder_of
 from leuko.models.store import load_config, load_weights
 from leuko.morphology.reference import Reference
-from leuko.packs.reading import read_scales, read_values
+from leuko.packs.reading import read_preparation, read_values
 from leuko.pretraining.augmentation import RandomViews
 from leuko.pretraining.tasks import standardize
 from leuko.training.device import to_device
@@ -88,7 +88,7 @@ def finetune(
         "side": known["side"],
         "model": name,
         "classes": params.classes,
-        "scales": read_scales(packs / "cells/train"),
+        **read_preparation(packs / "cells/train"),
         "nuclei": Reference.read(packs / "cells/scale.json").scale.to_json(),
         "split": params.split,
         "seed": params.seed,
@@ -111,7 +111,7 @@ def _task(
     train, val = cell_parts(
         packs, manifest, params.split, params.validation_labels, params.classes, model.inputs, device
     )
-    views = RandomViews(recipe.zoom, recipe.jitter) if recipe.augment == "views" else None
+    views = RandomViews(recipe.zoom, recipe.jitter, recipe.stain_jitter) if recipe.augment == "views" else None
     if not start.multitask:
         return Classification(
             model,

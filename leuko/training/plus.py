@@ -18,7 +18,7 @@ from leuko.evaluation.calibration import fit_temperature
 from leuko.models.autoencoder import PrccAutoencoder
 from leuko.models.plus import WbcPlusNet
 from leuko.models.tissue import Cam16Net
-from leuko.packs.reading import read_scales
+from leuko.packs.reading import read_preparation
 from leuko.training.blood import blood_parts
 from leuko.training.device import to_device
 from leuko.training.loop import fit, predict
@@ -78,7 +78,7 @@ def train_plus(
         "network": "wbc_plus",
         "model": name,
         "classes": params.classes,
-        "scales": read_scales(packs / "train"),
+        **read_preparation(packs / "train"),
         "size": params.augment.wbc_size,
         "prcc_size": params.augment.prcc_size,
         "cam16_size": params.augment.cam16_size,

@@ -21,6 +21,7 @@ from leuko.core.params.measure import Measure
 from leuko.core.params.prcc import Prcc
 from leuko.core.params.prepare_masks import PrepareMasks
 from leuko.core.params.report import Report
+from leuko.core.params.stain import Stain
 from leuko.core.params.transfer import Finetune, Pretrain, Probe, Transfer, changed
 from leuko.core.params.wbc import Wbc
 from leuko.core.params.wbc_plus import WbcPlus
@@ -40,6 +41,7 @@ class Params(Group):
     validation_labels: ValidationLabels
     model: Text
     seed: Seed
+    stain: Stain
     families: Families
     compute: Compute
     demo: Demo

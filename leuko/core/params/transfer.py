@@ -67,6 +67,10 @@ class Start(Group):
         return not (self.ablates and self.finetune and not self.probe)
 
 
+StainJitter = Annotated[float, Field(ge=0, le=2, exclude_if=lambda jitter: jitter == 0)]
+"""How differently stained a training image is shown each time: standard deviation of the logarithm of the factor of
+each channel's density. 0 is off, and model files do not speak of it then."""
+
 Transfer = dict[Name, Start]
 """The starting points by name; each is an arm of the comparison."""
 
@@ -78,12 +82,14 @@ class Pretrain(Recipe):
         width: channels of the pooled encoder's stem.
         zoom: smallest share of an image's side that a random view shows.
         jitter: largest change of brightness and contrast in a view, as a share of themselves.
+        stain_jitter: how differently stained views are.
         seed: of initial weights, order and views.
     """
 
     width: Annotated[int, Field(ge=4, le=256, multiple_of=4)]
     zoom: Annotated[float, Field(gt=0, le=1)]
     jitter: Annotated[float, Field(ge=0, lt=1)]
+    stain_jitter: StainJitter = 0.0
     seed: Seed
 
 
@@ -94,11 +100,13 @@ class Finetune(Recipe):
         augment: random `views` as in pre-training, one of the eight orientations (`d4`), or `none`.
         zoom: of the views, as in pre-training.
         jitter: likewise.
+        stain_jitter: likewise.
     """
 
     augment: Literal["views", "d4", "none"]
     zoom: Annotated[float, Field(gt=0, le=1)]
     jitter: Annotated[float, Field(ge=0, lt=1)]
+    stain_jitter: StainJitter = 0.0
 
 
 class Probe(Group):

@@ -72,6 +72,7 @@ def test_a_colour_of_the_border_is_a_shortcut(shortcut):
         assert "b (100 %" in told
 
 
+@pytest.mark.slow
 def test_no_test_of_few_groups_is_surer_than_its_groups():
     """Every group has a background of its own, and classes of its own by chance."""
     rng = np.random.default_rng(2)

@@ -28,6 +28,7 @@ def test_help_lists_the_commands_without_importing_them():
     assert all(f"    {name} " in done.stdout for name in COMMANDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_a_help_of_its_own(name):
     done = leuko(name, "--help", cwd=REPOSITORY)
@@ -39,6 +40,7 @@ def test_every_module_of_commands_is_listed():
     assert {path.stem for path in (REPOSITORY / "leuko/commands").glob("[!_]*.py")} == COMMANDS.keys()
 
 
+@pytest.mark.slow
 def test_wrong_use_is_refused_and_an_error_is_its_message_alone(tmp_path):
     done = leuko("chek", cwd=REPOSITORY)
     assert (done.returncode, "invalid choice: 'chek'" in done.stderr) == (2, True)

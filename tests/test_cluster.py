@@ -72,6 +72,7 @@ def test_the_time_left_is_that_of_cells_of_the_same_kind():
     assert seconds_left(took, [Cell(50, 0, one)], 1) == pytest.approx(42.5)
 
 
+@pytest.mark.slow
 def test_a_study_without_workers_says_so_and_waits(tmp_path, capsys):
     class Deserted(Scripted):
         """Its only worker goes while it runs the job, and comes back after a while."""
@@ -98,6 +99,7 @@ def test_a_study_without_workers_says_so_and_waits(tmp_path, capsys):
 # On Dask.
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_a_cluster_is_said(tmp_path):
     distributed = pytest.importorskip("distributed")
     job = Job(str(tmp_path / "elsewhere"), "study-split10-seed0", [], [], "", "", "", "log", {})

@@ -139,11 +139,12 @@ def test_tempering_probabilities_divides_their_logits(seed, temperature):
     np.testing.assert_array_equal(tempered.argmax(axis=1), probabilities.argmax(axis=1))
 
 
-@pytest.fixture
-def evaluated(project, tmp_path):
+@pytest.fixture(scope="module")
+def evaluated_once(project, tmp_path_factory):
     """A project with untrained models, WBC+ being a copy of the control, and no basophil in the test set: evaluated."""
-    write_settings(tmp_path)
-    test = tmp_path / "data/packs/wbc/test"
+    folder = tmp_path_factory.mktemp("evaluated")
+    write_settings(folder)
+    test = folder / "data/packs/wbc/test"
     shutil.copytree(project / "data/packs/wbc/test", test)
     rows = pd.read_csv(test / "rows.csv", keep_default_na=False)
     rows["class"] = rows["class"].replace("Basophil", "Neutrophil")
@@ -152,37 +153,44 @@ def evaluated(project, tmp_path):
         shutil.copytree(project / "data/packs/wbc" / part, test.parent / part, ignore=shutil.ignore_patterns("*.npy"))
     torch.manual_seed(0)
     config = {"classes": WBC, "size": 32, "split": 100, "seed": 0, "temperature": 2.0}
-    save_model(tmp_path / "models/wbc.safetensors", WbcNet(5), {"network": "wbc", "model": "base", **config})
+    save_model(folder / "models/wbc.safetensors", WbcNet(5), {"network": "wbc", "model": "base", **config})
     plus = WbcPlusNet(PrccAutoencoder().encoder, Cam16Net(freeze=True), 5)
     for file, name in (("control", "control"), ("wbc_plus", "plus")):
-        save_model(tmp_path / f"models/{file}.safetensors", plus, {"network": "wbc_plus", "model": name, **config})
-    shutil.copytree(project / "data/packs/cells", tmp_path / "data/packs/cells")
+        save_model(folder / f"models/{file}.safetensors", plus, {"network": "wbc_plus", "model": name, **config})
+    shutil.copytree(project / "data/packs/cells", folder / "data/packs/cells")
     torch.manual_seed(0)
     encoder = {"encoder": "pooled", "width": 4, "side": 32}
     transfer = TransferNet(build_encoder("pooled", width=4, side=32), 5)
     save_model(
-        tmp_path / "models/transfer/scratch.safetensors",
+        folder / "models/transfer/scratch.safetensors",
         transfer,
         {"network": "transfer", "model": "scratch", **config, **encoder},
     )
-    for arm in arms(load_params(Params, tmp_path / "params.yaml").transfer):
-        if not (tmp_path / arm.model).exists():
-            save_left_out(tmp_path / arm.model, "this test has none")
-    run_stage("evaluate", tmp_path)
+    for arm in arms(load_params(Params, folder / "params.yaml").transfer):
+        if not (folder / arm.model).exists():
+            save_left_out(folder / arm.model, "this test has none")
+    run_stage("evaluate", folder)
+    return folder
+
+
+@pytest.fixture
+def evaluated(evaluated_once, tmp_path):
+    """The same, to be changed."""
+    shutil.copytree(evaluated_once, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
-def test_evaluate_refuses_models_that_are_not_what_they_are_taken_for(evaluated, tmp_path):
-    shutil.copytree(evaluated, tmp_path / "project")
-    shutil.copyfile(evaluated / "models/control.safetensors", tmp_path / "project/models/wbc_plus.safetensors")
+def test_evaluate_refuses_models_that_are_not_what_they_are_taken_for(evaluated_once, tmp_path):
+    shutil.copytree(evaluated_once, tmp_path / "project")
+    shutil.copyfile(evaluated_once / "models/control.safetensors", tmp_path / "project/models/wbc_plus.safetensors")
     before = (tmp_path / "project/metrics/comparison.json").read_bytes()
     with pytest.raises(LeukoError, match=r"wbc_plus\.safetensors is not what .* its model is 'control', not 'plus'"):
         run_stage("evaluate", tmp_path / "project")
     assert (tmp_path / "project/metrics/comparison.json").read_bytes() == before
 
 
-def test_evaluate_compares_the_models_though_a_class_is_missing(evaluated):
-    comparison = json.loads((evaluated / "metrics/comparison.json").read_text())
+def test_evaluate_compares_the_models_though_a_class_is_missing(evaluated_once):
+    comparison = json.loads((evaluated_once / "metrics/comparison.json").read_text())
     scores, gains = comparison["arms"], comparison["gains"]
     assert list(scores) == ["base", "control", "plus", "scratch"]
     assert set(comparison["left_out"].values()) == {"this test has none"}
@@ -201,11 +209,12 @@ def test_evaluate_compares_the_models_though_a_class_is_missing(evaluated):
     for name in HEADLINE:
         difference = scores["plus"][name] - scores["base"][name]
         assert gains["gain"][name] == pytest.approx(difference, abs=1e-9)
-    assert json.loads((evaluated / "metrics/metrics.json").read_text()) == {
+    assert json.loads((evaluated_once / "metrics/metrics.json").read_text()) == {
         name: scores["plus"][name] for name in HEADLINE
     }
 
 
+@pytest.mark.slow
 def test_evaluate_goes_on_without_an_arm_that_is_left_out(evaluated):
     for name in ("control", "wbc_plus"):
         save_left_out(evaluated / f"models/{name}.safetensors", "there are no tissue images")
@@ -224,15 +233,15 @@ def test_evaluate_goes_on_without_an_arm_that_is_left_out(evaluated):
     assert "metrics/metrics.json is about base, as plus is left out." in report
 
 
-def test_evaluate_claims_no_gain_of_a_model_over_itself(evaluated):
-    gain = json.loads((evaluated / "metrics/comparison.json").read_text())["gains"]["gain_pretraining"]
+def test_evaluate_claims_no_gain_of_a_model_over_itself(evaluated_once):
+    gain = json.loads((evaluated_once / "metrics/comparison.json").read_text())["gains"]["gain_pretraining"]
     assert all(gain[name] == 0 for name in HEADLINE)
     assert all(
         interval == {"low": 0, "high": 0, "p": 1, "detectable": 0, "p_holm": 1}
         for interval in gain["interval"].values()
     )
     assert gain["mcnemar"] == {"only_first": 0, "only_second": 0, "p": 1}
-    report = (evaluated / "metrics/comparison.md").read_text()
+    report = (evaluated_once / "metrics/comparison.md").read_text()
     assert "No difference in balanced accuracy between WBC+ and the control." in report
     assert "no test images of Basophil" in report
 
@@ -257,6 +266,7 @@ def test_evaluate_resamples_groups_and_scores_unseen_ones_apart(evaluated):
     assert "Balanced accuracy on the 3 test images of unseen groups: base " in report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["wbc", "control"])
 def test_training_keeps_a_temperature_fitted_on_validation_images(project, tmp_path, name):
     write_settings(tmp_path, **{f"{recipe}.epochs": 1 for recipe in ("wbc", "wbc_plus")})

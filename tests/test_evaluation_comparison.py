@@ -84,6 +84,7 @@ def test_the_interval_of_accuracy_is_that_of_scipy():
     assert (ours["low"], ours["high"]) == pytest.approx((theirs.low, theirs.high), abs=0.003)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_a_known_difference_as_often_as_it_says(monkeypatch):
     monkeypatch.setattr(comparison, "N_RESAMPLES", 500)
     shares = (0.2, 0.2, 0.2, 0.2, 0.2)
@@ -100,6 +101,7 @@ def test_the_interval_holds_a_known_difference_as_often_as_it_says(monkeypatch):
     assert n_held >= 88
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.integers(1, 3))
 def test_weights_stand_for_repeated_images(seed, n_images, n_seeds):
     rng = np.random.default_rng(seed)
@@ -115,6 +117,7 @@ def test_weights_stand_for_repeated_images(seed, n_images, n_seeds):
         assert differences[name][0] == pytest.approx(np.mean(first) - np.mean(second), abs=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3))
 def test_swapping_the_models_swaps_the_signs(seed, n_seeds):
@@ -155,6 +158,7 @@ def test_seeds_that_say_the_same_count_as_one():
     assert "mcnemar" not in often
 
 
+@pytest.mark.slow
 def test_seeds_that_differ_widen_the_interval():
     labels = draw_labels(1_000)
     base = classifier(labels, seed=1, n_seeds=5)

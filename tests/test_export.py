@@ -62,6 +62,7 @@ def test_a_model_of_measured_cells_is_exported_and_says_what_it_needs(kind, inpu
     np.testing.assert_allclose(scores / scores.sum(axis=1, keepdims=True), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_file_that_says_something_else_is_not_written(tmp_path, monkeypatch):
     path = write_model(tmp_path, "morphology")
     other, config = draw_classifier("morphology")

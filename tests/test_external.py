@@ -107,6 +107,7 @@ def test_a_model_file_carries_its_domain(tmp_path):
 # The stage
 
 
+@pytest.mark.slow
 def test_every_arm_is_tried_abroad(project, demo, tmp_path):
     """The other laboratory is the demo's test with red and blue exchanged, without basophils."""
     for path in sorted((demo / "WBC_100/val/data").rglob("*.jpg")):

@@ -76,6 +76,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("any_processor")
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("network", NETWORKS)

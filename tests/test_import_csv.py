@@ -190,6 +190,7 @@ def test_what_is_no_table_says_why(content, reason, tmp_path):
 VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=8)
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=1, max_size=6),
     delimiter=st.sampled_from(",;\t|"),

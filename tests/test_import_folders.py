@@ -93,6 +93,7 @@ def test_names_that_cannot_be_folders_or_columns_are_refused(name, tmp_path, out
     assert repr(name) in refused("csv", tmp_path / "table.csv", "--out", out, "--all-classes")
 
 
+@pytest.mark.slow
 def test_patients_above_classes_or_below_are_kept_whole(tmp_path, out):
     for patient in range(10):
         for label in FIVE:
@@ -129,6 +130,7 @@ def test_names_that_come_again_are_numbered(source, out):
     assert Counter(survey(out)["class"])["Basophil"] == 12
 
 
+@pytest.mark.slow
 def test_masks_are_found_beside_or_in_a_tree_of_their_own(source, tmp_path, out):
     for label in FIVE:
         for number in range(10):
@@ -222,6 +224,7 @@ def test_archives_and_what_is_not_there_are_named(tmp_path, out):
     assert "(.webp): 1" in refused("folders", tmp_path / "webp", "--out", out)
 
 
+@pytest.mark.slow
 def test_parts_of_the_source_hold_unless_ratios_are_given(source, tmp_path, out):
     for part, numbers in (("train", range(6)), ("test", range(6, 10))):
         for label in FIVE:

@@ -73,6 +73,7 @@ def test_an_import_gives_the_same_bytes_again(kind, tmp_path):
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_the_command_line_knows_imports(tmp_path):
     _, words = draw("tiles", tmp_path / "source")
     command = [sys.executable, "-m", "leuko", "import", *words, "--out", str(tmp_path / "out")]
@@ -96,6 +97,7 @@ def test_files_are_linked_or_copied_as_asked(tmp_path):
     assert not (tmp_path / "copied/pRCC/tile_0.png").samefile(source)
 
 
+@pytest.mark.slow
 def test_sets_are_added_one_after_the_other(tmp_path):
     out = tmp_path / "out"
     for number, kind in enumerate(("tiles", "folders", "pcam")):
@@ -259,6 +261,7 @@ def test_pbc_lists_must_fit_the_folder(tmp_path):
         run_import(*words, "--out", tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_bccd_boxes_become_crops_with_a_margin(tmp_path):
     _, words = draw("bccd", tmp_path / "source")
     run_import(*words, "--out", tmp_path / "out", "--margin", "0.1")

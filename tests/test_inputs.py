@@ -144,6 +144,7 @@ def test_nothing_frozen_asks_for_gradients(frozen):
 N_BYTES = 2 * (128 * 8 * 8 + 5)  # of the two outputs for one image, in half precision
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_orientations", "n_uses", "cache_gb", "kind"),
     [

@@ -236,6 +236,7 @@ def test_a_long_report_ends_with_its_counts(tmp_path):
     assert last.endswith(" (1000)")
 
 
+@pytest.mark.slow
 def test_the_stage_fails_with_the_message_alone_and_leaves_what_was_there(tmp_path):
     expected = spoil(tmp_path / "course")
     write_settings(tmp_path, data_root="course")

@@ -178,6 +178,7 @@ def test_a_file_that_is_no_classifier_is_refused_with_words(files, tmp_path):
             load_model(tmp_path / "odd.safetensors")
 
 
+@pytest.mark.slow
 def test_importing_leuko_imports_next_to_nothing():
     code = "import sys, leuko; assert not {'torch', 'numpy', 'PIL'} & set(sys.modules); leuko.nothing"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False)

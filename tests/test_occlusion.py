@@ -52,6 +52,7 @@ def test_views_are_covered_at_the_same_place():
         assert torch.equal(hidden[0].repeat_interleave(4, 1).repeat_interleave(4, 2), hidden[1])
 
 
+@pytest.mark.slow
 def test_both_networks_can_be_asked():
     torch.manual_seed(0)
     views = [torch.rand(3, side, side) for side in (32, 64, 32)]
@@ -62,6 +63,7 @@ def test_both_networks_can_be_asked():
         assert np.ptp(heat) > 0
 
 
+@pytest.mark.slow
 def test_a_map_of_a_picture_in_which_nothing_matters_is_blank():
     torch.manual_seed(0)
     sides = (32, 64, 32)

@@ -150,6 +150,7 @@ def test_what_was_read_or_written_of_a_file_can_leave_memory_and_stays_in_the_fi
 OF_CELLS = ("data/packs/cells/", "data/packs/nuclei/")
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_packs_others_other_copies(project, demo, tmp_path):
     content = {}
     for name, seed in (("same", 0), ("other", 1)):

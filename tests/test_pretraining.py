@@ -62,6 +62,7 @@ def task(name, seed=0):
     return pretraining_task(name, encoder(seed), part(96, train), part(24, val, seed=1), side=SIDE, views=RandomViews())
 
 
+@pytest.mark.slow
 def test_an_encoder_learns_to_predict_descriptors_of_images_it_has_not_seen():
     descriptors = task("descriptors")
     history = fit(descriptors, recipe(epochs=12, ema=0.9), seed=0, title="descriptors")
@@ -71,6 +72,7 @@ def test_an_encoder_learns_to_predict_descriptors_of_images_it_has_not_seen():
     assert history["val_r2"].iloc[-1] == pytest.approx(explained.mean(), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["contrastive", "reconstruction"])
 def test_other_tasks_get_better_at_what_they_are_scored_by(name):
     other = task(name)
@@ -172,6 +174,7 @@ def test_two_views_of_an_image_differ():
     assert not torch.allclose(first, second, atol=0.05)
 
 
+@pytest.mark.slow
 def test_classes_and_descriptors_are_learnt_together():
     train_values, val_values = standardize(cells(96)[1], cells(24, seed=1)[1])
     train, val = part(96, (train_values[:, 0] > 0).long()), part(24, (val_values[:, 0] > 0).long(), seed=1)

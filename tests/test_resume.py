@@ -15,6 +15,7 @@ from tests.conftest import write_settings
 from tests.trainings import CPU, easy, interrupt, recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["onecycle", "cosine", "constant"])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_an_interrupted_training_ends_as_if_nothing_had_happened(tmp_path, optimizer, schedule):

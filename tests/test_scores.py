@@ -37,6 +37,7 @@ def test_a_hand_worked_example():
     assert scores["macro_f1"] == pytest.approx((0.8 + 0.5 + 1) / 3)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40),
     st.integers(0, 2**16),

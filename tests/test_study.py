@@ -46,6 +46,7 @@ def test_stages_whose_folders_the_cache_lost_are_forgotten_and_no_others(tmp_pat
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_redrawn_subsets_bring_their_masks_and_change_nothing_else(tmp_path, seed):
     root = draw_course(tmp_path, train=30, masked=10)

@@ -100,6 +100,7 @@ def test_the_best_epoch_has_the_highest_balanced_accuracy_then_the_lowest_loss(s
     assert_best_epoch_kept(task, history)
 
 
+@pytest.mark.slow
 def test_an_autoencoder_keeps_the_epoch_of_the_lowest_loss():
     pixels = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8).repeat(2, 1).repeat(2, 2)
     part = Part(Images(pixels, np.arange(6), CPU), torch.empty(0), 6)

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 
 from leuko.core.params.everything import Params
@@ -33,6 +34,7 @@ def plus_task(project, **options) -> Classification:
     return Classification(model, train, val, orientations=settings.augment == "d4")
 
 
+@pytest.mark.slow
 def test_training_wbc_plus_leaves_the_frozen_networks_as_they_are_to_the_bit(project):
     task = plus_task(project)
     assert isinstance(task.model, WbcPlusNet)
@@ -53,6 +55,7 @@ def test_training_wbc_plus_leaves_the_frozen_networks_as_they_are_to_the_bit(pro
     assert all(not torch.equal(before[name], after[name]) for name in statistics)
 
 
+@pytest.mark.slow
 def test_a_bank_and_computing_anew_train_alike(project):
     histories = []
     # Steps enough that a bank pays off, in memory and in a file; and one too few.
@@ -101,6 +104,7 @@ def test_arms_of_both_families_use_the_same_validation_labels(project):
     assert kinds[0] == kinds[1]
 
 
+@pytest.mark.slow
 def test_the_tissue_classifier_can_be_trained_on_a_frozen_backbone(project, tmp_path):
     (tmp_path / "data").symlink_to(project / "data")
     torch.manual_seed(3)
@@ -116,6 +120,7 @@ def test_the_tissue_classifier_can_be_trained_on_a_frozen_backbone(project, tmp_
     assert not torch.equal(model.head.weight, Cam16Net(freeze=True).head.weight)
 
 
+@pytest.mark.slow
 def test_with_one_seed_the_trained_part_starts_alike_around_any_frozen_networks(project, tmp_path):
     # Only then can what WBC+ gains over the control be owed to the frozen networks.
     params = load_params(Params, write_settings(tmp_path, **{"wbc_plus.lr": 1e-30, "wbc_plus.epochs": 1}))

@@ -91,6 +91,7 @@ def overlap(mask: np.ndarray, expected: np.ndarray) -> float:
     return float((mask & expected).sum() / (mask | expected).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [
@@ -114,6 +115,7 @@ def test_a_picture_reaches_the_pack_as_it_is(root, names):
         assert np.abs(row - expected).max() <= 2, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [
@@ -213,6 +215,7 @@ def add_cells(root: Path, kind: str, name: str = "{}") -> list[tuple[str, str, n
     return cells
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [

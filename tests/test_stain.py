@@ -25,7 +25,7 @@ from leuko.morphology.staining import REFERENCE, Colours, Staining, common_colou
 from leuko.packs.reading import read_images, read_rows
 from leuko.pretraining.augmentation import RandomViews
 from tests.conftest import run_stage, tiny_settings, write_settings
-from tests.course import WBC
+from tests.course import WBC, save
 from tests.models import draw_classifier
 
 NETWORKS = [
@@ -107,10 +107,12 @@ def test_hardly_visible_dye_is_not_blown_up():
 
 @pytest.fixture(scope="module", params=["image", "set"])
 def trained(request, demo, tmp_path_factory):
-    """A project with two trained networks, one of whole images and one of crops, scored; and its setting."""
+    """A project with two trained networks, one of whole images and one of crops, scored here and away; its setting."""
     folder = tmp_path_factory.mktemp(request.param)
-    recipe = {"wbc.epochs": 1, "finetune.epochs": 1}
-    settings = write_settings(folder, data_root=str(demo), stain=request.param, model="base", **recipe)
+    changes = {"wbc.epochs": 1, "finetune.epochs": 1, "external": {"bern": "bern"}}
+    settings = write_settings(folder, data_root=str(demo), stain=request.param, model="base", **changes)
+    for path in sorted((demo / "WBC_100/val/data").rglob("*.jpg")):
+        save(stained_elsewhere(Image.open(path)), folder / "bern" / path.parent.name / f"{path.stem}.png")
     for stage in ("ingest", "prepare_masks", "augment", "measure", "train_wbc"):
         run_stage(stage, folder)
     for stage in ("pretrain", "finetune"):
@@ -119,6 +121,7 @@ def trained(request, demo, tmp_path_factory):
         if arm.key not in ("base", "scratch"):
             save_left_out(folder / arm.model, "this test has none")
     run_stage("evaluate", folder)
+    run_stage("external", folder, "bern")
     return folder, request.param
 
 
@@ -158,6 +161,16 @@ def test_the_same_cells_from_elsewhere_look_nearly_the_same(trained, demo, key, 
     here, there = (model.preparation.settled(images) for images in (home, away))
     apart = np.mean([difference(here(a)[name], there(b)[name]) for a, b in zip(home, away, strict=True)])
     assert apart < 0.3 * distance(as_they_are, (home, away))
+
+
+@pytest.mark.slow
+def test_another_laboratory_is_a_set_of_its_own_in_the_pipeline_and_in_prediction(trained):
+    folder = trained[0]
+    table = pd.read_csv(folder / "plots/external/bern/base.csv")
+    model = load_model(folder / "models/wbc.safetensors")
+    model.config["temperature"] = 1.0
+    said = model.predict([folder / "bern" / path for path in table["path"]]).probabilities
+    np.testing.assert_allclose(said, table[list(WBC)], atol=1e-4)
 
 
 @pytest.mark.slow

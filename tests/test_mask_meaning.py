@@ -145,6 +145,18 @@ def test_soft_masks_of_a_set_share_one_scale(course):
         np.testing.assert_array_equal(mask, np.rint(values[number] / 4095 * 255) >= threshold)
 
 
+@pytest.mark.parametrize(("encode", "top", "larger"), [(np.uint16, 4095, 65535), (np.float32, 1, 255)])
+def test_a_soft_mask_of_more_bits_than_the_others_has_its_own_scale(course, encode, top, larger):
+    for number in range(N):
+        soft = gaussian_filter(drawn_masks.cell(number)[1].astype(np.float64), 1) * (larger if number == 0 else top)
+        values = soft if encode == np.float32 else np.rint(soft)
+        add_mask(course, number, pictures.tiff(values.astype(encode), photometric="minisblack"), ".tif")
+    whites = [MaskRule.parse(rule).white for rule in survey(course).manifest["mask_rule"] if rule]
+    assert whites == [larger] + [top] * (N - 1)
+    for number, mask in masks(course).items():
+        assert (mask != drawn_masks.cell(number)[1]).mean() < 0.02
+
+
 @pytest.mark.parametrize("encode", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("sharp", [False, True])
 def test_a_small_blurred_cell_is_as_large_as_where_half_of_it_is_left(course, encode, sharp):

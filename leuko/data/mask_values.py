@@ -126,8 +126,13 @@ def settle_whites(masks: Iterable[Nature]) -> dict[str, float]:
     found = {}
     for key, pool in pools.items():
         n_shades, n_labels = (sum(mask.looks == looks for mask in pool) for looks in ("shades", "labels"))
-        shaded = [mask.depth for mask in pool if mask.looks != "labels"]
-        found[key] = shaded[0].scale(settle(shaded, None)).white if n_shades > n_labels else LABELS
+        if n_shades <= n_labels:
+            found[key] = LABELS
+            continue
+        usual = float(np.median([mask.depth.high for mask in pool if mask.looks == "shades"]))
+        # A mask of more bits than the others does not make theirs nearly black.
+        shaded = [mask.depth for mask in pool if mask.looks != "labels" and FEWER_BITS * mask.depth.high <= usual]
+        found[key] = shaded[0].scale(settle(shaded, None)).white
     return found
 
 
@@ -144,7 +149,10 @@ def white_of(mask: Nature, whites: Mapping[str, float]) -> float:
         return settled if settled != LABELS and mask.depth.high >= FEWER_BITS * settled else LABELS
     if mask.is_certain and mask.looks == "labels":
         return LABELS
-    return own if mask.is_certain and settled == LABELS else settled
+    if settled == LABELS:
+        return own if mask.is_certain else LABELS
+    has_more_bits = mask.looks == "shades" and FEWER_BITS * mask.depth.high > settled
+    return own if has_more_bits else settled
 
 
 def decode_mask(content: bytes) -> RawMask:

@@ -6,8 +6,8 @@ takes the blood cells of a folder in the course layout apart by a regular expres
 laboratory's files. Each laboratory is measured by itself. A fifth of the home laboratory's cells is its own test, the
 others are learned from. Away from home, cells are classified as they are; aligned, which takes no label; and after
 adapting with 5 and with 10 labelled cells a class, drawn ten times, always tested on cells that were not drawn. Only
-classes with 15 cells away from home are counted there. Without encoders (model files), descriptors are taken;
-with them, the frozen encoders, alone and beside descriptors.
+classes with 15 cells away from home are counted there; `stain` is that of `params.yaml`. Without encoders (model
+files), descriptors are taken; with them, the frozen encoders, alone and beside descriptors.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main() -> None:
     root, pattern = Path(sys.argv[1]), re.compile(sys.argv[2])
     encoders = {name: load_encoder(Path(path))[0] for name, path in (pair.split("=", 1) for pair in sys.argv[3:])}
     params = load_params(Params)
-    laboratories = measure(root, pattern, params.classes, params.measure.side)
+    laboratories = measure(root, pattern, params.classes, params.measure.side, params.stain)
     for home, away in (laboratories, (laboratories[1], laboratories[0])):
         print(f"\nhome: {len(home.labels)} cells; away: {counts(away.labels, params.classes)}")
         foreign(home, away)

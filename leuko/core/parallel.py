@@ -72,7 +72,8 @@ def imap_in_processes(
     if min(n_cores(), len(items) // ITEMS_PER_PROCESS) <= 1:
         results = map(function, items)
     else:
-        results = _processes().map(function, items, chunksize=ITEMS_PER_PROCESS // 4)
+        at_a_time = max(ITEMS_PER_PROCESS // 4, len(items) // (16 * n_cores()))
+        results = _processes().map(function, items, chunksize=at_a_time)
     yield from tqdm(results, title, len(items), unit=unit, leave=True, disable=None)
 
 

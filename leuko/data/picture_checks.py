@@ -11,6 +11,7 @@ import numpy as np
 
 from leuko.core.classes import SETS
 from leuko.core.parallel import map_images
+from leuko.data.duplicates import as_pixels
 from leuko.data.images import Probe, count_beyond
 from leuko.data.layout import ImageFile
 from leuko.data.profiles import UNUSABLE
@@ -67,11 +68,12 @@ def judge_pictures(
     found = Pictures()
     for name in SETS:
         members = [image.path for image in images if image.set == name]
-        for path in members:
+        thumbnails = as_pixels([probes[path].thumbnail(probes[path].depth.scale(scales[name])) for path in members])
+        for path, spread in zip(members, np.ptp(thumbnails, axis=(1, 2)).max(axis=1, initial=0), strict=True):
             if probes[path].hidden:
                 found.blank.add(path)
                 warnings.add(HIDDEN, path)
-            elif np.ptp(_thumbnail(probes[path], scales[name]), axis=(0, 1)).max() <= ONE_COLOUR:
+            elif spread <= ONE_COLOUR:
                 found.blank.add(path)
                 warnings.add(BLANK, path)
         shown = [path for path in members if path not in found.blank]
@@ -87,11 +89,6 @@ def judge_pictures(
         if probes[image.path].profile == UNUSABLE:
             warnings.add(PROFILES, image.path)
     return found
-
-
-def _thumbnail(probe: Probe, scales: Scales) -> np.ndarray:
-    """The thumbnail of an image."""
-    return probe.thumbnail(probe.depth.scale(scales))
 
 
 def _note_blurred(sharpness: Mapping[Path, float], warnings: Problems) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from leuko.core.classes import SETS
-from leuko.core.parallel import map_images
+from leuko.core.parallel import imap_in_processes, map_images
 from leuko.data.images import Probe, UnreadableImageError, probe_image
 from leuko.data.layout import ImageFile
 from leuko.data.mask_meaning import MaskProbe, probe_mask
@@ -16,6 +16,8 @@ from leuko.data.mask_values import settle_whites, white_of
 from leuko.data.tree import Problems
 
 MAX_ELONGATION = 5
+MANY = 2_000
+"""So many files are worth starting processes: threads that open small images mostly wait for Python's lock."""
 
 Found = TypeVar("Found", Probe, MaskProbe)
 
@@ -67,20 +69,23 @@ def _probe(
     probe: Callable[[Path], Found], root: Path, paths: Sequence[Path], title: str, problems: Problems
 ) -> dict[Path, Found]:
     """Probe files; note those that cannot be read."""
-
-    def attempt(path: Path) -> Found | str:
-        try:
-            return probe(root / path)
-        except UnreadableImageError as error:
-            return str(error)
-
+    attempt = partial(_attempt, probe, root)
+    results = (imap_in_processes if len(paths) >= MANY else map_images)(attempt, paths, title)
     found = {}
-    for path, result in zip(paths, map_images(attempt, paths, title), strict=True):
+    for path, result in zip(paths, results, strict=True):
         if isinstance(result, str):
             problems.add("Images that cannot be read; replace or remove them", f"{path.as_posix()}: {result}")
         else:
             found[path] = result
     return found
+
+
+def _attempt(probe: Callable[[Path], Found], root: Path, path: Path) -> Found | str:
+    """Probe a file, or say why it cannot be read."""
+    try:
+        return probe(root / path)
+    except UnreadableImageError as error:
+        return str(error)
 
 
 def _check_image(image: ImageFile, probes: Mapping[Path, Probe], min_side: int, problems: Problems) -> None:

@@ -12,7 +12,7 @@ help:
 	@echo "make study    set up $(VENV) and run every split with several seeds; options: make study STUDY='--seeds 5'"
 	@echo "make test     set up $(VENV) and run all checks: lint, then every test"
 	@echo "make lint     ruff and mypy alone"
-	@echo "make quick    the tests without the slow ones, in about two minutes on two cores"
+	@echo "make quick    the tests without the slow ones, in about a minute and a half on two cores"
 	@echo "make coverage every test, and which lines none of them runs"
 	@echo "make deps     write the imports of every stage into dvc.yaml"
 	@echo "make bench    set up $(VENV) and measure speed and memory, which takes half an hour; see bench/README.md"

@@ -6,6 +6,8 @@ import shutil
 import socket
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -212,6 +214,24 @@ def test_one_message_names_everything_that_is_wrong(tmp_path):
         make_manifest(tmp_path / "course", **OPTIONS | {"duplicates": "fail"})
     assert_named(str(caught.value), expected)
     assert str(caught.value).encode().count(b"\n") > sum(map(len, expected.values()))  # it can be printed
+
+
+@pytest.mark.slow
+def test_many_files_which_processes_open_are_found_to_be_the_same(tmp_path, monkeypatch):
+    spoil(tmp_path / "course")
+    started = []
+    monkeypatch.setattr("leuko.core.parallel.ITEMS_PER_PROCESS", 4)
+    monkeypatch.setattr("leuko.core.parallel.n_cores", lambda: 2)
+    monkeypatch.setattr("leuko.core.parallel._processes", lambda: started.append(1) or pool)
+    said = []
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        for many in (10**9, 4):
+            monkeypatch.setattr("leuko.data.probing.MANY", many)
+            with pytest.raises(LeukoError) as caught:
+                make_manifest(tmp_path / "course", **OPTIONS | {"duplicates": "fail"})
+            said.append(str(caught.value))
+            assert bool(started) == (many == 4)
+    assert said[0] == said[1]
 
 
 def test_what_may_not_be_read_is_named_with_the_rest(tmp_path):

@@ -1,7 +1,6 @@
 """One picture saved in every way that can be read: depths, modes, formats, layouts, profiles and orientations."""
 
 import io
-import itertools
 import struct
 import zlib
 from collections.abc import Iterator
@@ -10,6 +9,8 @@ import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image, ImageCms
+
+from tests.profiles import ADOBE_RGB, DISPLAY_P3, in_profile
 
 SIDES = (44, 32)
 """Height and width of the picture, in pixels."""
@@ -74,91 +75,6 @@ def with_chunk(png: bytes, name: bytes, data: bytes) -> bytes:
     """A PNG file with one more chunk after its header."""
     chunk = struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
     return png[:33] + chunk + png[33:]
-
-
-def rgb_profile(primaries: tuple[tuple[float, float], ...], gamma: float) -> bytes:
-    """An RGB colour profile (ICC, version 2) with a white point of D65, made anew from its chromaticities.
-
-    Args:
-        primaries: x and y of red, green and blue.
-        gamma: of its curves.
-    """
-    to_d50 = np.array(
-        [
-            [1.0478112, 0.0228866, -0.0501270],
-            [0.0295424, 0.9904844, -0.0170491],
-            [-0.0092345, 0.0150436, 0.7521316],
-        ]
-    )
-    columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in primaries]).T
-    columns *= np.linalg.solve(columns, [0.3127 / 0.3290, 1, (1 - 0.3127 - 0.3290) / 0.3290])
-    colours = to_d50 @ columns
-
-    def xyz(values) -> bytes:
-        return b"XYZ \0\0\0\0" + b"".join(struct.pack(">i", round(value * 65536)) for value in values)
-
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
-    name = b"drawn for a test\0"
-    description = b"desc\0\0\0\0" + struct.pack(">I", len(name)) + name + bytes(78)
-    tags = [
-        (b"desc", description),
-        (b"cprt", b"text\0\0\0\0none\0"),
-        (b"wtpt", xyz((0.9642, 1, 0.8249))),
-        *((name, xyz(colours[:, number])) for number, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))),
-        *((name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")),
-    ]
-    return profile_of(tags, b"mntr", b"RGB ", b"XYZ ")
-
-
-def profile_of(tags: list[tuple[bytes, bytes]], device: bytes, space: bytes, connection: bytes) -> bytes:
-    """A colour profile (ICC, version 2) of some tags.
-
-    Args:
-        tags: names and contents.
-        device: its class: `mntr` for a display, `prtr` for a printer.
-        space: the space of its colours.
-        connection: the space that it brings them to.
-    """
-    table, body = struct.pack(">I", len(tags)), b""
-    start = 128 + 4 + 12 * len(tags)
-    for tag, data in tags:
-        table += tag + struct.pack(">II", start + len(body), len(data))
-        body += data + bytes(-len(data) % 4)
-    size = start + len(body)
-    header = struct.pack(">I4sI4s4s4s", size, b"none", 0x02400000, device, space, connection)
-    header += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
-    header += struct.pack(">3i", *(round(value * 65536) for value in (0.9642, 1, 0.8249)))
-    return header + bytes(128 - len(header)) + table + body
-
-
-def cmyk_profile() -> bytes:
-    """A colour profile of four inks that are duller than those that converting without a profile takes for granted."""
-    inks = np.array([(40, 150, 200), (200, 50, 130), (240, 220, 60), (50, 45, 45)]) / 255
-    amounts = np.array(list(itertools.product((0, 1), repeat=4)))[..., None]
-    colours = np.rint(255 * np.prod(1 - amounts * (1 - inks), axis=1)).astype(np.uint8)
-    lab = ImageCms.profileToProfile(
-        Image.fromarray(colours[None]), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
-    )
-    even = bytes(range(256))
-    corners = (np.asarray(lab)[0] ^ np.array([0, 128, 128], np.uint8)).tobytes()  # both axes begin at -128
-    matrix = struct.pack(">9i", *(np.eye(3, dtype=int).ravel() * 65536).tolist())
-    table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + matrix + 4 * even + corners + 3 * even
-    white = b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in (0.9642, 1, 0.8249)))
-    name = b"inks drawn for a test\0"
-    description = b"desc\0\0\0\0" + struct.pack(">I", len(name)) + name + bytes(78)
-    tags = [(b"desc", description), (b"cprt", b"text\0\0\0\0none\0"), (b"wtpt", white), (b"A2B0", table)]
-    return profile_of(tags, b"prtr", b"CMYK", b"Lab ")
-
-
-ADOBE_RGB = rgb_profile(((0.64, 0.33), (0.21, 0.71), (0.15, 0.06)), 563 / 256)
-DISPLAY_P3 = rgb_profile(((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)), 2.2)
-
-
-def in_profile(image: np.ndarray, profile: bytes) -> np.ndarray:
-    """What a picture's numbers are in another profile than sRGB; of colours inside both, the same colours."""
-    target = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    source = ImageCms.createProfile("sRGB")
-    return np.asarray(ImageCms.profileToProfile(Image.fromarray(image), source, target))
 
 
 def in_passes(image: np.ndarray) -> bytes:

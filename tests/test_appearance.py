@@ -15,6 +15,7 @@ from leuko.data.survey import Survey, survey_data
 from tests import drawn_masks, pictures
 from tests.conftest import tiny_settings
 from tests.course import WBC, draw_course, noise, save
+from tests.profiles import DISPLAY_P3
 
 OPTIONS = tiny_settings()["ingest"] | {"classes": WBC, "synonyms": {}}
 FOLDER = "WBC_100/train/data/Monocyte"
@@ -107,7 +108,7 @@ def test_an_image_of_fewer_bits_is_told(course):
 
 
 def test_profiles_are_counted_and_broken_ones_told(course):
-    for name, profile in (("p3", pictures.DISPLAY_P3), ("cut", pictures.DISPLAY_P3[:300]), ("junk", b"x" * 200)):
+    for name, profile in (("p3", DISPLAY_P3), ("cut", DISPLAY_P3[:300]), ("junk", b"x" * 200)):
         save(Image.fromarray(pictures.picture()), course / FOLDER / f"{name}.png", icc_profile=profile)
     found = survey(course)
     assert any("drawn for a test 1" in note and "unusable 2" in note for note in found.notes)
@@ -213,7 +214,7 @@ def test_backslashes_are_told_as_an_archive_unpacked_wrongly(course, name):
         (lambda image: ("{}.jpg", {}, image.resize((40, 40))), "size 40 x 40"),
         (lambda image: ("{}.jpg", {}, image.convert("L")), "samples L uint8"),
         (lambda image: ("20190527_{}_1.jpg", {}, image), "names like 0_0_0"),
-        (lambda image: ("{}.jpg", {"icc_profile": pictures.DISPLAY_P3}, image), "profile drawn for a test"),
+        (lambda image: ("{}.jpg", {"icc_profile": DISPLAY_P3}, image), "profile drawn for a test"),
     ],
 )
 def test_a_class_that_differs_by_more_than_the_cell_is_told(tmp_path, change, words):

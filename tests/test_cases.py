@@ -22,6 +22,7 @@ matters in test_occlusion.py; wrapped weights in test_cam16_weights.py and test_
 those with unusual names in test_workspace.py; divisions that keep groups whole in test_groups.py.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from leuko.packs.reading import read_images, read_rows
 from tests import drawn_masks, pictures
 from tests.conftest import run_stage, write_settings
 from tests.course import WBC, draw_course, noise, save
+from tests.profiles import DISPLAY_P3, cmyk_profile
 
 TRAIN = "WBC_100/train/data/Monocyte"
 TISSUE = "CAM16_100cls_10mask/train/data/tumor"
@@ -91,6 +93,16 @@ def overlap(mask: np.ndarray, expected: np.ndarray) -> float:
     return float((mask & expected).sum() / (mask | expected).sum())
 
 
+def assert_packed(root: Path, ways: Mapping[str, tuple[str, bytes]], expected: np.ndarray) -> None:
+    """Whether a picture that was saved in several ways, by name with extension and content, is the same in the pack."""
+    for number, (extension, content) in enumerate(ways.values()):
+        write(root / TRAIN / f"way{number}{extension}", content)
+    rows = packed(root)
+    right = resize(Image.fromarray(expected), 32).astype(int)
+    for number, (name, (extension, _)) in enumerate(ways.items()):
+        assert np.abs(rows[f"{TRAIN}/way{number}{extension}"] - right).max() <= 2, name
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
@@ -105,14 +117,7 @@ def overlap(mask: np.ndarray, expected: np.ndarray) -> float:
     ],
 )
 def test_a_picture_reaches_the_pack_as_it_is(root, names):
-    for number, name in enumerate(names):
-        extension, content = WAYS[name]
-        write(root / TRAIN / f"way{number}{extension}", content)
-    rows = packed(root)
-    expected = resize(Image.fromarray(pictures.picture()), 32).astype(int)
-    for number, name in enumerate(names):
-        row = rows[f"{TRAIN}/way{number}{WAYS[name][0]}"]
-        assert np.abs(row - expected).max() <= 2, name
+    assert_packed(root, {name: WAYS[name] for name in names}, pictures.picture())
 
 
 @pytest.mark.slow
@@ -124,14 +129,8 @@ def test_a_picture_reaches_the_pack_as_it_is(root, names):
     ],
 )
 def test_so_does_a_grey_one(root, names):
-    for number, name in enumerate(names):
-        extension, content = GREYS[name]
-        write(root / TRAIN / f"way{number}{extension}", content)
-    rows = packed(root)
-    expected = resize(Image.fromarray(np.repeat(pictures.picture()[..., 1:2], 3, axis=2)), 32).astype(int)
-    for number, name in enumerate(names):
-        row = rows[f"{TRAIN}/way{number}{GREYS[name][0]}"]
-        assert np.abs(row - expected).max() <= 2, name
+    grey = np.repeat(pictures.picture()[..., 1:2], 3, axis=2)
+    assert_packed(root, {name: GREYS[name] for name in names}, grey)
 
 
 def test_r02_largest_values_of_255_and_256_are_treated_alike(root):
@@ -145,7 +144,7 @@ def test_r02_largest_values_of_255_and_256_are_treated_alike(root):
 
 
 def test_r11_profiles_are_counted_and_those_that_cannot_be_followed_told(root, capsys):
-    profiles = {"whole": pictures.DISPLAY_P3, "cut": pictures.DISPLAY_P3[:300], "ink": pictures.cmyk_profile()}
+    profiles = {"whole": DISPLAY_P3, "cut": DISPLAY_P3[:300], "ink": cmyk_profile()}
     for name, profile in profiles.items():
         image = Image.fromarray(np.roll(pictures.picture(), len(name), 0))
         save(image, root / TRAIN / f"{name}.jpg", icc_profile=profile)

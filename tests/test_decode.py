@@ -17,6 +17,7 @@ from leuko.prediction.table import predict_to_table
 from tests import pictures
 from tests.course import WBC
 from tests.models import draw_classifier
+from tests.profiles import cmyk_profile
 
 WAYS = {name: (extension, content) for name, extension, content in pictures.ways()}
 DECLARED = dict(pictures.declared())
@@ -70,7 +71,7 @@ def test_so_is_what_is_grey(tmp_path, name):
 
 @pytest.mark.parametrize(("kind", "extension"), [("TIFF", ".tif"), ("JPEG", ".jpg")])
 def test_inks_are_those_of_their_profile(tmp_path, kind, extension):
-    profile = pictures.cmyk_profile()
+    profile = cmyk_profile()
     inks = Image.fromarray(pictures.picture()).convert("CMYK")
     options = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {}
     found = read(tmp_path, extension, pictures.encoded(inks, kind, icc_profile=profile, **options))

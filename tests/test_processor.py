@@ -11,6 +11,7 @@ import torch
 from leuko.core.processor import PORTABLE, configure_libraries
 from tests.conftest import REPOSITORY, write_settings
 
+HAS_AVX2 = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
 LOOK = """
 import json, stages, torch
 from numpy._core._multiarray_umath import __cpu_features__ as features
@@ -29,9 +30,7 @@ def look(folder, **environment) -> list:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"), reason="portable means AVX2, which is not here"
-)
+@pytest.mark.skipif(not HAS_AVX2, reason="portable means AVX2, which only x86-64 processors have, and not all of them")
 def test_portable_keeps_to_avx2_and_native_does_not(tmp_path):
     write_settings(tmp_path, **{"compute.processor": "native"})
     assert look(tmp_path)[0] in ("AVX2", "AVX512")

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from tests.pictures import encoded, tiff
+from tests.encoding import encoded, tiff
 
 
 def cell(seed: int, side: int = 64) -> tuple[Image.Image, np.ndarray]:

@@ -12,7 +12,7 @@ from leuko.data.leftovers import is_leftover, stands_for
 from leuko.data.scale import from_column
 from leuko.data.summary import verdict
 from leuko.data.survey import Survey, survey_data
-from tests import drawn_masks, pictures
+from tests import drawn_masks, encoding, pictures
 from tests.conftest import tiny_settings
 from tests.course import WBC, draw_course, noise, save
 from tests.profiles import DISPLAY_P3
@@ -75,11 +75,11 @@ def test_what_is_far_more_out_of_focus_than_the_others_is_told(course):
 def test_values_beyond_the_scale_are_clipped_and_counted(course):
     values = np.linspace(0, 1, 1200).reshape(30, 40).astype(np.float32)
     for number in range(3):
-        content = pictures.tiff(np.roll(values, 100 * number), photometric="minisblack")
+        content = encoding.tiff(np.roll(values, 100 * number), photometric="minisblack")
         (course / FOLDER / f"{number}.tif").write_bytes(content)
     odd = values.copy()
     odd[0, :5], odd[1, :3] = np.nan, np.inf
-    (course / FOLDER / "odd.tif").write_bytes(pictures.tiff(odd, photometric="minisblack"))
+    (course / FOLDER / "odd.tif").write_bytes(encoding.tiff(odd, photometric="minisblack"))
     found = survey(course)
     assert found.warnings.found[picture_checks.CLIPPED] == {f"{FOLDER}/odd.tif: 8 values"}
     assert "Images of wbc that are TIFF float32: 4; 0 is black and 1 is white (ingest.max_value)." in found.notes
@@ -90,7 +90,7 @@ def test_values_beyond_the_scale_are_clipped_and_counted(course):
 def test_the_scale_is_the_sets_not_the_images(course):
     for number, top in enumerate((4095, 2000, 1500)):
         deep = pictures.deeper(pictures.picture()[..., 1], top, "uint16")
-        (course / FOLDER / f"{number}.tif").write_bytes(pictures.tiff(deep, photometric="minisblack"))
+        (course / FOLDER / f"{number}.tif").write_bytes(encoding.tiff(deep, photometric="minisblack"))
     (scale,) = from_column(survey(course).manifest["scale"]).values()
     assert (scale.black, scale.white) == (0, 4095)
     (scale,) = from_column(survey(course, max_value=65535).manifest["scale"]).values()
@@ -100,9 +100,9 @@ def test_the_scale_is_the_sets_not_the_images(course):
 def test_an_image_of_fewer_bits_is_told(course):
     for number in range(3):
         deep = pictures.deeper(np.roll(pictures.picture()[..., 1], 5 * number, 0), 4095, "uint16")
-        (course / FOLDER / f"{number}.tif").write_bytes(pictures.tiff(deep, photometric="minisblack"))
+        (course / FOLDER / f"{number}.tif").write_bytes(encoding.tiff(deep, photometric="minisblack"))
     shallow = pictures.deeper(pictures.picture()[..., 0], 1023, "uint16")
-    (course / FOLDER / "ten.tif").write_bytes(pictures.tiff(shallow, photometric="minisblack"))
+    (course / FOLDER / "ten.tif").write_bytes(encoding.tiff(shallow, photometric="minisblack"))
     lines = survey(course).warnings.found[picture_checks.FEWER_BITS]
     assert [line.split(":")[0] for line in lines] == [f"{FOLDER}/ten.tif"]
 

@@ -33,7 +33,7 @@ from leuko.cli import _run_command as run_command
 from leuko.core.errors import LeukoError
 from leuko.data.images import resize
 from leuko.packs.reading import read_images, read_rows
-from tests import drawn_masks, pictures
+from tests import drawn_masks, encoding, pictures
 from tests.conftest import run_stage, write_settings
 from tests.course import WBC, draw_course, noise, save
 from tests.profiles import DISPLAY_P3, cmyk_profile
@@ -137,7 +137,7 @@ def test_r02_largest_values_of_255_and_256_are_treated_alike(root):
     for top in (255, 256):
         values = np.minimum(pictures.picture()[..., 1].astype(np.uint16), 250)
         values[0, 0] = top
-        write(root / TRAIN / f"top{top}.tif", pictures.tiff(values, photometric="minisblack"))
+        write(root / TRAIN / f"top{top}.tif", encoding.tiff(values, photometric="minisblack"))
     rows = packed(root)
     assert np.abs(rows[f"{TRAIN}/top255.tif"] - rows[f"{TRAIN}/top256.tif"]).max() <= 2
     assert rows[f"{TRAIN}/top256.tif"].mean() > 100
@@ -155,7 +155,7 @@ def test_r11_profiles_are_counted_and_those_that_cannot_be_followed_told(root, c
 
 def test_r16_more_channels_than_a_picture_has_are_refused_by_name(root, capsys):
     values = np.repeat(pictures.picture(), 2, axis=2)
-    write(root / TRAIN / "six.tif", pictures.tiff(values, photometric="minisblack", planarconfig="contig"))
+    write(root / TRAIN / "six.tif", encoding.tiff(values, photometric="minisblack", planarconfig="contig"))
     said = check(root, capsys)
     assert said.startswith("refused")
     assert f"{TRAIN}/six.tif: 6 channels" in said
@@ -320,7 +320,7 @@ def test_damage_within_a_jpeg_is_told(root, capsys, kind, share):
     n_files = 40
     rng = np.random.default_rng(0)
     for number in range(n_files):
-        content = pictures.encoded(drawn_masks.cell(number, 128)[0], "JPEG", quality=95)
+        content = encoding.encoded(drawn_masks.cell(number, 128)[0], "JPEG", quality=95)
         place = int(rng.integers(content.index(b"\xff\xda") + 14, len(content) - 600))
         endings = {
             "zeros": bytes(512) + content[place + 512 :],

@@ -14,7 +14,7 @@ from leuko.packs.augmentation import Pose
 from leuko.packs.reading import read_images, read_preparation
 from leuko.packs.writing import write_pack
 from leuko.prediction.table import predict_to_table
-from tests import pictures
+from tests import encoding, pictures
 from tests.course import WBC
 from tests.models import draw_classifier
 from tests.profiles import cmyk_profile
@@ -74,7 +74,7 @@ def test_inks_are_those_of_their_profile(tmp_path, kind, extension):
     profile = cmyk_profile()
     inks = Image.fromarray(pictures.picture()).convert("CMYK")
     options = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {}
-    found = read(tmp_path, extension, pictures.encoded(inks, kind, icc_profile=profile, **options))
+    found = read(tmp_path, extension, encoding.encoded(inks, kind, icc_profile=profile, **options))
     source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
     expected = np.asarray(ImageCms.profileToProfile(inks, source, target, outputMode="RGB")).astype(int)
     assert np.abs(found - expected).max() <= 2
@@ -84,12 +84,12 @@ def test_inks_are_those_of_their_profile(tmp_path, kind, extension):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (pictures.encoded(Image.fromarray(pictures.picture()), "PPM"), "not an image of a known format"),
+        (encoding.encoded(Image.fromarray(pictures.picture()), "PPM"), "not an image of a known format"),
         (b"P6 2 2 65535\n" + bytes(24), "not an image of a known format"),
-        (pictures.tiff(pictures.picture().astype(np.uint16), photometric="cielab"), "colours of a kind"),
-        (pictures.pages(*[(pictures.picture(), {"photometric": "rgb"})] * 2), "2 pages of one size"),
-        (pictures.tiff(np.zeros((44, 32, 7), np.uint8), photometric="minisblack", planarconfig="contig"), "7 channels"),
-        (pictures.tiff(pictures.picture().astype(np.complex64), photometric="rgb"), "samples of a type"),
+        (encoding.tiff(pictures.picture().astype(np.uint16), photometric="cielab"), "colours of a kind"),
+        (encoding.pages(*[(pictures.picture(), {"photometric": "rgb"})] * 2), "2 pages of one size"),
+        (encoding.tiff(np.zeros((44, 32, 7), np.uint8), photometric="minisblack", planarconfig="contig"), "7 channels"),
+        (encoding.tiff(pictures.picture().astype(np.complex64), photometric="rgb"), "samples of a type"),
     ],
 )
 def test_what_cannot_be_read_rightly_is_refused_by_name(tmp_path, content, words):

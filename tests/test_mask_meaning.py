@@ -11,7 +11,7 @@ from leuko.data.mask_checks import COLOURS, COPIES, EMPTY, LINES, SWAPPED, UNREL
 from leuko.data.mask_reading import MaskRule, read_mask
 from leuko.data.masks import plan_masks, write_masked
 from leuko.data.survey import Survey, survey_data
-from tests import drawn_masks, pictures
+from tests import drawn_masks, encoding, pictures
 from tests.conftest import tiny_settings
 from tests.course import WBC, draw_course, save
 
@@ -137,7 +137,7 @@ def test_soft_masks_of_a_set_share_one_scale(course):
         for number, peak in enumerate(peaks)
     ]
     for number, of_mask in enumerate(values):
-        add_mask(course, number, pictures.tiff(of_mask, photometric="minisblack"), ".tif")
+        add_mask(course, number, encoding.tiff(of_mask, photometric="minisblack"), ".tif")
     rules = {MaskRule.parse(rule) for rule in survey(course).manifest["mask_rule"] if rule}
     assert {rule.white for rule in rules} == {4095}
     (threshold,) = {rule.threshold for rule in rules}
@@ -150,7 +150,7 @@ def test_a_soft_mask_of_more_bits_than_the_others_has_its_own_scale(course, enco
     for number in range(N):
         soft = gaussian_filter(drawn_masks.cell(number)[1].astype(np.float64), 1) * (larger if number == 0 else top)
         values = soft if encode == np.float32 else np.rint(soft)
-        add_mask(course, number, pictures.tiff(values.astype(encode), photometric="minisblack"), ".tif")
+        add_mask(course, number, encoding.tiff(values.astype(encode), photometric="minisblack"), ".tif")
     whites = [MaskRule.parse(rule).white for rule in survey(course).manifest["mask_rule"] if rule]
     assert whites == [larger] + [top] * (N - 1)
     for number, mask in masks(course).items():
@@ -171,7 +171,7 @@ def test_a_small_blurred_cell_is_as_large_as_where_half_of_it_is_left(course, en
         save(Image.fromarray(colours), course / f"{TRAIN}/data/Monocyte/c{number}.png")
         values = soft * top
         values = values if encode == np.float32 else np.rint(values)
-        add_mask(course, number, pictures.tiff(values.astype(encode), photometric="minisblack"), ".tif")
+        add_mask(course, number, encoding.tiff(values.astype(encode), photometric="minisblack"), ".tif")
         expected[number] = soft >= 0.5
     for number, mask in masks(course).items():
         assert (mask != expected[number]).sum() <= 4

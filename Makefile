@@ -4,7 +4,7 @@ VENV := .venv
 # Stages run `python`; inside make that is the environment's own.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro published transfer check study test lint quick coverage deps bench format help
+.PHONY: repro measured tissue published transfer check study test lint quick coverage deps bench format help
 
 help:
 	@echo "make repro    set up $(VENV) and run the pipeline on data_root (the demo data), or on a folder: make repro DATA=/path"
@@ -27,14 +27,21 @@ repro: $(VENV)/installed
 	@echo "What came out: reports/report.html, and the numbers in metrics/"
 	@echo "To go on:      . $(VENV)/bin/activate && dvc exp run -S split=10"
 
-# Part of `make repro`: DVC runs one stage at a time, and the families of arms have none in common after `ingest`. Each
-# stage is named, as DVC also reserves the outputs of those that it would only look at.
-published: $(VENV)/installed
-	dvc --wait-for-lock repro --single-item prepare_masks augment \
-		train_prcc train_cam16 train_wbc train_control train_wbc_plus
+# Parts of `make repro`: DVC runs one stage at a time, make as many of these as wait for none of the others. Each stage is
+# named, as DVC also reserves the outputs of those that it would only look at.
+STAGES := dvc --wait-for-lock repro --single-item
 
-transfer: $(VENV)/installed
-	dvc --wait-for-lock repro --single-item measure pretrain finetune probe
+measured: $(VENV)/installed
+	$(STAGES) measure
+
+tissue: $(VENV)/installed
+	$(STAGES) prepare_masks augment train_prcc train_cam16
+
+published: measured tissue
+	$(STAGES) train_wbc train_control train_wbc_plus
+
+transfer: measured
+	$(STAGES) pretrain finetune probe
 
 check: $(VENV)/installed
 	@leuko check $(if $(DATA),"$(DATA)") $(if $(PAGE),--page "$(PAGE)")

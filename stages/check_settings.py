@@ -12,8 +12,26 @@ TEMPORARY = Path(".dvc/tmp")
 
 
 def main() -> None:
-    """Read `params.yaml`; it costs nothing and writes nothing."""
-    check_data_root(load_params(Params).data_root)
+    """Read `params.yaml`, and look for what it names; it costs nothing and writes nothing."""
+    params = load_params(Params)
+    check_data_root(params.data_root)
+    if absent := absent_paths(params):
+        raise LeukoError("\n".join(["params.yaml names what is not there:", *(f"  {line}" for line in absent)]))
+
+
+def absent_paths(params: Params) -> list[str]:
+    """The files and folders that settings name and a later stage would miss, a line for each."""
+    weights = {"cam16.weights": params.cam16.weights} if params.families.published else {}
+    if params.families.transfer:
+        weights |= {f"transfer.{name}.weights": start.weights for name, start in params.transfer.items()}
+    files = {key: name for key, name in weights.items() if name not in ("none", "imagenet")}
+    lines = [
+        f"{key}: {name} is no file; none and imagenet need none"
+        for key, name in files.items()
+        if not Path(name).is_file()
+    ]
+    folders = {f"external.{name}": folder for name, folder in params.external.items()}
+    return lines + [f"{key}: {name} is no folder" for key, name in folders.items() if not Path(name).is_dir()]
 
 
 def check_data_root(name: str) -> None:

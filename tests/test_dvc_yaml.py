@@ -1,5 +1,6 @@
 """dvc.yaml against the code: DVC does not follow imports, and does not know which settings a stage reads."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -41,6 +42,24 @@ def test_every_dependency_is_a_file_or_an_output():
 def outputs_of(stage) -> list[str]:
     entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, ())]
     return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+
+
+def test_what_make_runs_at_once_waits_for_nothing_of_the_other():
+    makefile = (REPOSITORY / "Makefile").read_text()
+    runs = dict(re.findall(r"^(\w+):.*\n\t\$\(STAGES\) (.+)$", makefile, re.MULTILINE))
+    before = {target: set(re.search(rf"^{target}: (.+)$", makefile, re.MULTILINE)[1].split()) for target in runs}
+    assert before["published"] == {"measured", "tissue"}
+    written = {
+        target: [Path(out) for name in names.split() for out in outputs_of(STAGES[name])]
+        for target, names in runs.items()
+    }
+    read = {
+        target: [Path(dep) for name in names.split() for dep in STAGES[name]["deps"]] for target, names in runs.items()
+    }
+    for one, other in itertools.permutations(runs, 2):
+        if one not in before[other] and other not in before[one]:
+            for path, out in itertools.product(read[one] + written[one], written[other]):
+                assert not path.is_relative_to(out) and not out.is_relative_to(path), (one, other, path)
 
 
 # Settings.

@@ -303,3 +303,10 @@ def test_a_folder_that_cannot_be_read_is_reported_with_the_rest(tmp_path):
         refused.value
     )
     assert "pRCC/prcc_0001.jpg: the file is empty" in str(refused.value)
+
+
+def test_images_of_other_classes_are_told_from_folders_without_any(tmp_path):
+    with pytest.raises(LeukoError) as refusal:
+        make_manifest(draw_course(tmp_path), **(OPTIONS | {"classes": ["Blast", "Plasma cell"]}))
+    assert "or set classes" in str(refusal.value)
+    assert "Folders without an image" not in str(refusal.value)

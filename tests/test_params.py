@@ -209,3 +209,16 @@ def test_a_bool_is_not_taken_for_text_nor_text_for_a_choice(tmp_path):
 def test_an_entry_of_transfer_with_settings_of_its_own_is_checked(tmp_path, entry, told):
     start = {"network": "pooled", "weights": "none", **entry}
     assert told in refusal(tmp_path, tiny_settings(transfer={"scratch": start}))
+
+
+def test_all_that_does_not_fit_together_is_said_at_once(tmp_path):
+    entries = {
+        "one": {"network": "pooled", "weights": "imagenet", "ablates": "nobody"},
+        "two": {"network": "pooled", "weights": "none", "finetune": {"emma": 0.5, "lr": -3}, "probe": {"gamma": 0}},
+    }
+    settings = tiny_settings(transfer=entries, model="nope", synonyms={"blast": "Blast"})
+    lines = [line.strip().split(": ")[0] for line in refusal(tmp_path, settings).splitlines()[1:]]
+    assert sorted(lines) == sorted(
+        ["transfer.one.ablates", "transfer.one.weights", "transfer.two.finetune.emma", "transfer.two.finetune.lr",
+         "transfer.two.probe.gamma", "model", "synonyms"]
+    )  # fmt: skip

@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from leuko.core.errors import LeukoError
+from leuko.core.params.everything import Params
 from leuko.study.experiments import check_git
-from stages.check_settings import check_data_root
-from tests.conftest import REPOSITORY
+from stages.check_settings import absent_paths, check_data_root
+from tests.conftest import REPOSITORY, tiny_settings
 from tools.workspace import follow_git, mend_rwlock, set_data_root
 
 
@@ -105,3 +106,14 @@ def test_the_folder_of_images_is_checked_before_dvc_misses_it(copy):
     temporary.mkdir(parents=True)
     with contextlib.chdir(temporary), pytest.raises(LeukoError, match=f"write {copy}/images"):
         check_data_root("images")
+
+
+def test_weights_and_laboratories_that_are_not_there_are_told_before_anything_runs(tmp_path):
+    entries = {name: {"network": "pooled", "weights": f"{tmp_path}/{name}.pth"} for name in ("here", "gone")}
+    (tmp_path / "here.pth").touch()
+    changes = {"cam16.weights": "/no/such.pth", "external": {"bern": str(tmp_path), "basel": "/no/folder"}}
+    params = Params.model_validate(tiny_settings(transfer=entries, **changes))
+    expected = ["cam16.weights", "transfer.gone.weights", "external.basel"]
+    assert [line.split(":")[0] for line in absent_paths(params)] == expected
+    without = params.model_copy(update={"families": params.families.model_copy(update={"published": False})})
+    assert [line.split(":")[0] for line in absent_paths(without)] == expected[1:]

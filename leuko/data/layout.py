@@ -185,7 +185,7 @@ def _wbc_held_out(tree: Tree, blood: Classes) -> Iterator[ImageFile]:
     for part, folder in folders.items():
         images = _by_class(tree, folder / "data", blood, every_class=part == "val")
         _masks(tree, folder, blood, images)
-        if not images and tree.has_folder(folder / "data"):
+        if not images and tree.has_folder(folder / "data") and not any(tree.entries(folder / "data")):
             tree.problems.add("Folders without an image; fill or remove them", folder / "data")
         for (label, _), path in images.items():
             yield ImageFile("wbc", part, label, path)
@@ -274,7 +274,8 @@ def _by_class(tree: Tree, folder: Path, classes: Classes, *, every_class: bool =
         elif match.question:
             problems.add("Folders whose class a person has to decide", f"{path.as_posix()}: {match.question}")
         else:
-            kind = f"Folders of no known class; the classes are {', '.join(labels)}; rename or remove them"
+            way_out = "rename or remove them" + (", or set classes" if CAM16_FOLDER not in folder.parts else "")
+            kind = f"Folders of no known class; the classes are {', '.join(labels)}; {way_out}"
             near = nearest_class(path.name, labels)
             problems.add(kind, f"{path.as_posix()}: {near}?" if near else path)
     found: Named = {}

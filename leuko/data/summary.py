@@ -18,6 +18,8 @@ TISSUE = {"cam16": "labelled tissue (CAM16)", "prcc": "unlabelled tissue (pRCC)"
 
 def summary(survey: Survey) -> str:
     """How many images there are of every class of every part, how many have masks, and how large they are."""
+    if survey.manifest.empty:
+        return "No image can be used."
     sides = survey.manifest[["width", "height"]]
     images = survey.manifest.assign(shortest=sides.min(axis=1), longest=sides.max(axis=1))
     images = images.sort_values("part", key=lambda parts: parts.map(RANK), kind="stable")

@@ -63,7 +63,7 @@ def _what_it_is(present: Sequence[Arm], reported: Arm, params: Params) -> list[s
     """The models and their files."""
     rows = [[arm.title, arm.meaning, f"`{arm.model.as_posix()}`"] for arm in present]
     return [
-        f"Classifiers of images of one white blood cell each. Classes: {', '.join(params.classes)}. Trained on "
+        f"Classifiers of images of one white blood cell each. Classes: {'; '.join(params.classes)}. Trained on "
         f"{params.split} % of the labels with seed {params.seed}; this card is about {reported.phrase}, the setting "
         "`model`, and has the others beside it.",
         _table(["model", "what it is", "file"], rows),

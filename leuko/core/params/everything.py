@@ -62,34 +62,47 @@ class Params(Group):
     report: Report
 
     @model_validator(mode="after")
-    def _entries_can_be_trained(self) -> Params:
-        """Refuse entries of `transfer` that ablate no other one, or change settings that there are not."""
-        for name, start in self.transfer.items():
-            others = [other for other, known in self.transfer.items() if other != name and not known.ablates]
-            if start.ablates and start.ablates not in others:
-                raise ValueError(
-                    f"transfer.{name}.ablates: {start.ablates!r} is not allowed; input should be another entry that "
-                    f"ablates none: {', '.join(others) or 'there is none'}"
-                )
-            for key, group in {"finetune": self.finetune, "probe": self.probe}.items():
-                try:
-                    changed(group, getattr(start, key))
-                except ValidationError as error:
-                    problem = error.errors()[0]
-                    place = ".".join(map(str, ("transfer", name, key, *problem["loc"])))
-                    known = f"; known here: {', '.join(type(group).model_fields)}"
-                    hint = known if problem["type"] == "extra_forbidden" else ""
-                    message = problem["msg"].removeprefix("Value error, ")
-                    raise ValueError(f"{place}: {message[0].lower()}{message[1:]}{hint}") from error
-        return self
-
-    @model_validator(mode="after")
-    def _names_are_known(self) -> Params:
-        """Refuse a model that is no arm, and synonyms of no class."""
-        known = [arm.key for arm in arms(self.transfer)]
+    def _fit_each_other(self) -> Params:
+        """Refuse, all at once, what no setting can tell of itself."""
+        problems = [line for name in self.transfer for line in self._problems_of_entry(name)]
+        whole = ("", *self._whole_entries())
+        sound = {name: start for name, start in self.transfer.items() if start.ablates in whole}
+        known = [arm.key for arm in arms(sound)]
         if self.model not in known:
             allowed = f"{', '.join(map(repr, known[:-1]))} or {known[-1]!r}"
-            raise ValueError(f"model: {self.model!r} is not allowed; input should be {allowed}")
+            problems.append(f"model: {self.model!r} is not allowed; input should be {allowed}")
         if strangers := sorted(set(self.synonyms.values()) - set(self.classes)):
-            raise ValueError(f"synonyms: {', '.join(strangers)}: not among the classes {', '.join(self.classes)}")
+            problems.append(f"synonyms: {', '.join(strangers)}: not among the classes {', '.join(self.classes)}")
+        if problems:
+            raise ValueError("\n  ".join(problems))
         return self
+
+    def _whole_entries(self) -> list[str]:
+        """The entries of `transfer` that ablate none, and which others may ablate."""
+        return [name for name, start in self.transfer.items() if not start.ablates]
+
+    def _problems_of_entry(self, name: str) -> list[str]:
+        """What is wrong with an entry of `transfer` that no field of it can tell."""
+        start = self.transfer[name]
+        problems = []
+        others = [other for other in self._whole_entries() if other != name]
+        if start.ablates and start.ablates not in others:
+            problems.append(
+                f"transfer.{name}.ablates: {start.ablates!r} is not allowed; input should be another entry that "
+                f"ablates none: {', '.join(others) or 'there is none'}"
+            )
+        if (start.network, start.weights) == ("pooled", "imagenet"):
+            problems.append(
+                f"transfer.{name}.weights: there are none of ImageNet for pooled; take none or a file's path"
+            )
+        for key, group in {"finetune": self.finetune, "probe": self.probe}.items():
+            try:
+                changed(group, getattr(start, key))
+            except ValidationError as error:
+                for problem in error.errors():
+                    place = ".".join(map(str, ("transfer", name, key, *problem["loc"])))
+                    known_here = f"; known here: {', '.join(type(group).model_fields)}"
+                    hint = known_here if problem["type"] == "extra_forbidden" else ""
+                    message = problem["msg"].removeprefix("Value error, ")
+                    problems.append(f"{place}: {message[0].lower()}{message[1:]}{hint}")
+        return problems

@@ -70,8 +70,8 @@ def main() -> None:
         print(f"\nhome: {len(home.labels)} cells; away: {counts(away.labels, params.classes)}")
         foreign(home, away)
         print("\n| features | own test | as it is | aligned | 5 labels | 10 labels |\n|---|---|---|---|---|---|")
-        for name, blocks in blocks_of(encoders, (home, away)).items():
-            print(f"| {name} | {' | '.join(row(home, away, *blocks, params.probe))} |", flush=True)
+        for name, (here, there, encoder) in blocks_of(encoders, (home, away)).items():
+            print(f"| {name} | {' | '.join(row(home, away, here, there, encoder, params.probe))} |", flush=True)
 
 
 def measure(
@@ -97,14 +97,16 @@ def measure(
 
 def blocks_of(
     encoders: dict[str, Encoder], pair: tuple[Laboratory, Laboratory]
-) -> dict[str, tuple[list[Values], list[Values]]]:
-    """By name of the features, what is known of the cells of both laboratories."""
+) -> dict[str, tuple[list[Values], list[Values], Encoder | None]]:
+    """By name of the features, what is known of the cells of both laboratories, and the encoder that gave it."""
     first, second = pair
-    found = {} if encoders else {"morphology": ([first.descriptors], [second.descriptors])}
+    found: dict[str, tuple[list[Values], list[Values], Encoder | None]] = {}
+    if not encoders:
+        found["morphology"] = [first.descriptors], [second.descriptors], None
     for name, encoder in encoders.items():
         here, there = (encode_all(encoder, laboratory.cells) for laboratory in pair)
-        found[name] = [here], [there]
-        found[f"{name} + morphology"] = [here, first.descriptors], [there, second.descriptors]
+        found[name] = [here], [there], encoder
+        found[f"{name} + morphology"] = [here, first.descriptors], [there, second.descriptors], encoder
     return found
 
 
@@ -116,12 +118,19 @@ def encode_all(encoder: Encoder, cells: NDArray[np.uint8]) -> Values:
     return features
 
 
-def row(home: Laboratory, away: Laboratory, here: list[Values], there: list[Values], settings: Probe) -> list[str]:
+def row(
+    home: Laboratory,
+    away: Laboratory,
+    here: list[Values],
+    there: list[Values],
+    encoder: Encoder | None,
+    settings: Probe,
+) -> list[str]:
     """One line of the table: accuracies, balanced over the classes in brackets."""
     n_classes = int(max(home.labels.max(), away.labels.max())) + 1
     test, train = parts(home)
     blocks = [block[train] for block in here]
-    classifier = fit_probe(blocks, np.arange(len(train)), home.labels[train], n_classes, settings)
+    classifier = fit_probe(blocks, np.arange(len(train)), home.labels[train], n_classes, settings, encoder=encoder)
     own, cells = np.concatenate(here, axis=1), np.concatenate(there, axis=1)
     counted = counted_classes(home, away)
     is_counted = np.isin(away.labels, counted)

@@ -20,7 +20,8 @@ help:
 
 repro: $(VENV)/installed
 	@python -m tools.workspace $(if $(DATA),"$(DATA)")
-	dvc repro check_settings ingest
+	dvc repro check_settings
+	dvc repro ingest
 	@$(MAKE) --no-print-directory --jobs 2 published transfer
 	dvc repro
 	@echo

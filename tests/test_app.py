@@ -154,6 +154,7 @@ def served(path):
 
 
 @pytest.mark.slow
+# No package index has a browser; what the page sends and gets is tested above without one.
 @pytest.mark.skipif(not CHROMIUM, reason="chromium, which drives the page, is no Python package and is not installed")
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)], ids=["desktop", "phone"])
 def test_in_a_browser(served, model, tmp_path, width, height):

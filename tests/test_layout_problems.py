@@ -308,5 +308,5 @@ def test_a_folder_that_cannot_be_read_is_reported_with_the_rest(tmp_path):
 def test_images_of_other_classes_are_told_from_folders_without_any(tmp_path):
     with pytest.raises(LeukoError) as refusal:
         make_manifest(draw_course(tmp_path), **(OPTIONS | {"classes": ["Blast", "Plasma cell"]}))
-    assert "or set classes" in str(refusal.value)
+    assert "set by classes" in str(refusal.value)
     assert "Folders without an image" not in str(refusal.value)

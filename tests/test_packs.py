@@ -125,6 +125,7 @@ def test_packs_are_memory_mapped_and_writing_never_reaches_the_file(packs):
     assert read_images(path.parent, "wbc").any()
 
 
+# No other system tells a process's file-mapped memory apart from the rest without a further package.
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc, which Linux alone has")
 @pytest.mark.parametrize("mode", ["c", "r+"])
 def test_what_was_read_or_written_of_a_file_can_leave_memory_and_stays_in_the_file(tmp_path, mode):

@@ -29,6 +29,7 @@ def look(folder, **environment) -> list:
     return json.loads(done.stdout)
 
 
+# PyTorch answers otherwise on processors without AVX2, where there is nothing to keep to.
 @pytest.mark.slow
 @pytest.mark.skipif(not HAS_AVX2, reason="portable means AVX2, which only x86-64 processors have, and not all of them")
 def test_portable_keeps_to_avx2_and_native_does_not(tmp_path):

@@ -24,6 +24,7 @@ from leuko.training.tasks import Classification, Part, Reconstruction
 from tests.trainings import CPU, easy, flat, part_of, recipe, small_net, task_of
 
 
+# `compute.compile` is off by default; who switches it on needs the compiler, which no Python package brings.
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch's compiler needs a C++ compiler on a CPU")
 def test_a_compiled_training_is_the_same_up_to_rounding():

@@ -50,6 +50,10 @@ Labels = NDArray[np.int64]
 Values = NDArray[np.float32]
 
 
+Blocks = tuple[list[Values], list[Values], Encoder | None]
+"""What is known of the cells of home and away, block by block, and the encoder of the first block, if one gave it."""
+
+
 @dataclass(frozen=True)
 class Laboratory:
     """Cells of one laboratory: labels, descriptors and crops of shape (cell, side, side, 3)."""
@@ -70,8 +74,8 @@ def main() -> None:
         print(f"\nhome: {len(home.labels)} cells; away: {counts(away.labels, params.classes)}")
         foreign(home, away)
         print("\n| features | own test | as it is | aligned | 5 labels | 10 labels |\n|---|---|---|---|---|---|")
-        for name, (here, there, encoder) in blocks_of(encoders, (home, away)).items():
-            print(f"| {name} | {' | '.join(row(home, away, here, there, encoder, params.probe))} |", flush=True)
+        for name, blocks in blocks_of(encoders, (home, away)).items():
+            print(f"| {name} | {' | '.join(row(home, away, blocks, params.probe))} |", flush=True)
 
 
 def measure(
@@ -95,12 +99,10 @@ def measure(
     return found[0], found[1]
 
 
-def blocks_of(
-    encoders: dict[str, Encoder], pair: tuple[Laboratory, Laboratory]
-) -> dict[str, tuple[list[Values], list[Values], Encoder | None]]:
-    """By name of the features, what is known of the cells of both laboratories, and the encoder that gave it."""
+def blocks_of(encoders: dict[str, Encoder], pair: tuple[Laboratory, Laboratory]) -> dict[str, Blocks]:
+    """What is known of the cells of both laboratories, by name of the features."""
     first, second = pair
-    found: dict[str, tuple[list[Values], list[Values], Encoder | None]] = {}
+    found: dict[str, Blocks] = {}
     if not encoders:
         found["morphology"] = [first.descriptors], [second.descriptors], None
     for name, encoder in encoders.items():
@@ -118,19 +120,13 @@ def encode_all(encoder: Encoder, cells: NDArray[np.uint8]) -> Values:
     return features
 
 
-def row(
-    home: Laboratory,
-    away: Laboratory,
-    here: list[Values],
-    there: list[Values],
-    encoder: Encoder | None,
-    settings: Probe,
-) -> list[str]:
+def row(home: Laboratory, away: Laboratory, blocks: Blocks, settings: Probe) -> list[str]:
     """One line of the table: accuracies, balanced over the classes in brackets."""
+    here, there, encoder = blocks
     n_classes = int(max(home.labels.max(), away.labels.max())) + 1
     test, train = parts(home)
-    blocks = [block[train] for block in here]
-    classifier = fit_probe(blocks, np.arange(len(train)), home.labels[train], n_classes, settings, encoder=encoder)
+    known = [block[train] for block in here]
+    classifier = fit_probe(known, np.arange(len(train)), home.labels[train], n_classes, settings, encoder=encoder)
     own, cells = np.concatenate(here, axis=1), np.concatenate(there, axis=1)
     counted = counted_classes(home, away)
     is_counted = np.isin(away.labels, counted)

@@ -274,7 +274,7 @@ def _by_class(tree: Tree, folder: Path, classes: Classes, *, every_class: bool =
         elif match.question:
             problems.add("Folders whose class a person has to decide", f"{path.as_posix()}: {match.question}")
         else:
-            way_out = "rename or remove them" + (", or set classes" if CAM16_FOLDER not in folder.parts else "")
+            way_out = "rename or remove them; other classes of blood cells are set by classes"
             kind = f"Folders of no known class; the classes are {', '.join(labels)}; {way_out}"
             near = nearest_class(path.name, labels)
             problems.add(kind, f"{path.as_posix()}: {near}?" if near else path)

@@ -1,7 +1,6 @@
 """Try every arm on the cells of another laboratory: `python -m stages.external NAME`."""
 
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,13 @@ from leuko.core.errors import LeukoError, run
 from leuko.core.files import atomic_folder, write_json, write_table
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
-from leuko.data.laboratory import survey_laboratory
 from leuko.evaluation.external import Answers, score_external
 from leuko.evaluation.predictions import read_predictions, table_of
 from leuko.models.foreign import is_foreign
 from leuko.models.store import left_out
+from leuko.packs.reading import read_rows
 from leuko.training.device import set_up
-from leuko.training.external import pack_laboratory, try_abroad
+from leuko.training.external import try_abroad
 
 
 def main() -> None:
@@ -29,22 +28,13 @@ def main() -> None:
     params = load_params(Params)
     if name not in params.external:
         raise LeukoError(f"external has no entry {name!r}; it has {', '.join(params.external) or 'none'}")
-    root = Path(params.external[name])
     device = set_up(params.device, params.compute, params.seed)
-    rows = survey_laboratory(
-        root,
-        classes=params.classes,
-        synonyms=params.synonyms,
-        min_side=params.ingest.min_side,
-        max_value=params.ingest.max_value,
-    )
+    packs = Path("data/packs/external") / name
+    rows = read_rows(packs / "wbc/test")
     classes = params.classes
     labels = _numbers(rows["class"], classes)
     present = [arm for arm in arms(params.transfer) if not left_out(arm.model)]
-    sizes = {key: getattr(params.augment, f"{key}_size") for key in ("wbc", "prcc", "cam16")}
-    with tempfile.TemporaryDirectory() as packs:
-        pack_laboratory(Path(packs), rows, root, sizes, params.measure.side, params.stain)
-        answers = {arm.key: try_abroad(arm, Path(packs), len(rows), device) for arm in present}
+    answers = {arm.key: try_abroad(arm, packs, len(rows), device) for arm in present}
 
     found, aligned = {}, {}
     with atomic_folder(Path("plots/external") / name) as folder:

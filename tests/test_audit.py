@@ -235,6 +235,7 @@ def what_is_told(folder, root, abroad):
         save_left_out(folder / arm.model, "this test has none")
     for stage in ("ingest", "prepare_masks", "augment", "measure", "probe", "evaluate", "audit"):
         run_stage(stage, folder)
+    run_stage("pack_external", folder, "bern")
     run_stage("external", folder, "bern")
     comparison = json.loads((folder / "metrics/comparison.json").read_text())
     return " ".join(

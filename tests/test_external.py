@@ -122,6 +122,7 @@ def test_every_arm_is_tried_abroad(project, demo, tmp_path):
     for arm in arms(params.transfer)[1:]:
         save_left_out(tmp_path / arm.model, "this test has none")
     run_stage("evaluate", tmp_path)
+    run_stage("pack_external", tmp_path, "bern")
     run_stage("external", tmp_path, "bern")
     found = json.loads((tmp_path / "metrics/external/bern.json").read_text())
     assert found["images"]["Basophil"] == 0

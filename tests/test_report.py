@@ -24,6 +24,7 @@ from leuko.report.page import render, tidy, write_report
 from leuko.report.sections import class_table, warning
 from leuko.report.single import single_report
 from leuko.report.study import build_report, study_report
+from leuko.study.summary import ABROAD
 from tests.conftest import run_stage, write_settings
 from tests.reports import Page, assert_self_contained, predictions_of, write
 
@@ -265,6 +266,32 @@ def test_one_seed_has_no_spread(study, tmp_path):
     table = pd.read_csv(tmp_path / "table.csv")
     table[table["seed"] == 0].to_csv(tmp_path / "table.csv", index=False)
     assert_self_contained(render(study_report(tmp_path)))
+
+
+def test_the_study_tells_of_other_laboratories(study, tmp_path):
+    assert not [section for section in study_report(study).sections if section.name == "laboratories"]
+    shutil.copytree(study, tmp_path, dirs_exist_ok=True)
+    for settings in tmp_path.glob("cells/*/params.yaml"):
+        settings.write_text(settings.read_text().replace("external: {}", "external: {bern: /bern}"))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    mean = {"accuracy": 0.25, "balanced_accuracy": 0.5, "change": -0.125}
+    std = dict.fromkeys(ABROAD, 0.0625)
+    for split in summary["splits"].values():
+        for model, arm in split["arms"].items():
+            aligned = {"aligned_accuracy": 0.75 if model == "plus" else None, "aligned_balanced_accuracy": None}
+            arm["external"] = {"bern": {"mean": mean | aligned, "std": std}}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    (section,) = [section for section in study_report(tmp_path).sections if section.name == "laboratories"]
+    said, *rows = section.blocks
+    assert "standard deviation" in said
+    accuracy, balanced, change = (
+        {name: [cell.text for cell in cells] for name, cells in row.tables[0].rows.items()} for row in rows
+    )
+    assert accuracy == dict.fromkeys(("base", "control", "WBC+"), ["25.0", "6.2"] * 2) | {
+        "WBC+, aligned": ["75.0", "6.2"] * 2
+    }
+    assert balanced.keys() == change.keys() == {"base", "control", "WBC+"}
+    assert change["base"] == ["−12.5", "6.2"] * 2
 
 
 def test_a_study_that_is_not_there_is_said_so(tmp_path):

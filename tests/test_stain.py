@@ -121,6 +121,7 @@ def trained(request, demo, tmp_path_factory):
         if arm.key not in ("base", "scratch"):
             save_left_out(folder / arm.model, "this test has none")
     run_stage("evaluate", folder)
+    run_stage("pack_external", folder, "bern")
     run_stage("external", folder, "bern")
     return folder, request.param
 

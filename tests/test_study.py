@@ -164,9 +164,40 @@ def test_a_study_runs_fails_goes_on_and_notices_what_changed(tmp_path):
 
 
 @pytest.mark.slow
+def test_other_laboratories_are_columns_and_new_images_of_theirs_make_cells_anew(tmp_path):
+    workspace = make_workspace(tmp_path)
+    bern = tmp_path / "bern"
+    bern.mkdir()
+    (bern / "one.jpg").write_text("a cell")
+    grid = ("--splits", "100", "--seeds", "2")
+    abroad = (*grid, "--set", f"+external.bern={bern}")
+    workspace.study(*grid)
+    said = workspace.study(*abroad)
+    assert "split100-seed0 is to be made anew: other images of the laboratory bern\n" in said
+    assert "Balanced accuracy in the laboratory bern: base 0.500," in said
+    table = pd.read_csv(workspace.folder / "study/table.csv")
+    assert list(table["external.bern.accuracy"]) == [0.25] * 4 + [0.5] * 4
+    (split,) = json.loads((workspace.folder / "study/summary.json").read_text())["splits"].values()
+    scratch, base = (split["arms"][arm]["external"]["bern"]["mean"] for arm in ("scratch", "base"))
+    assert (scratch["accuracy"], scratch["aligned_accuracy"], scratch["change"]) == (0.375, 0.375, None)
+    assert (base["accuracy"], base["aligned_accuracy"]) == (0.375, None)
+
+    # What all cells share was trained and packed once; nothing is trained anew for a laboratory.
+    assert len(workspace.calls("train_prcc")) == 1
+    assert len(workspace.calls("pack_external")) == 1
+    assert len(workspace.calls("evaluate")) == 2
+    assert "2 of 2 cells are there" in workspace.study(*abroad)
+    (bern / "two.jpg").write_text("another cell")
+    assert "split100-seed1 is to be made anew: other images of the laboratory bern\n" in workspace.study(*abroad)
+    assert (len(workspace.calls("pack_external")), len(workspace.calls("evaluate"))) == (2, 2)
+
+
+@pytest.mark.slow
 def test_data_that_clones_lack_are_named(tmp_path):
     workspace = make_workspace(tmp_path)
-    (workspace.folder / "images").mkdir()
-    said = workspace.study("--seeds", "1", "--set", "data_root=images", fails=True)
+    for name in ("images", "bern"):
+        (workspace.folder / name).mkdir()
+    said = workspace.study("--seeds", "1", "--set", "data_root=images", "+external.bern=bern", fails=True)
     assert "It has no images; give data_root an absolute path." in said
+    assert "It has no bern; give external.bern an absolute path." in said
     assert not (workspace.folder / "study/cells").exists()

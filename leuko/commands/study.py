@@ -33,7 +33,7 @@ from leuko.study.schedule import prepare, run_cells
 LOCK = Path(".dvc/tmp/study.lock")
 LOGS = Path("study/logs")
 SHARED = ("train_prcc", "train_cam16", "pretrain")
-"""The last of the stages that all cells share."""
+"""The last of the stages that all cells share, beside the packing of other laboratories."""
 
 REPORT = Path("reports/study")
 FAMILIES = tuple(Families.model_fields)
@@ -130,9 +130,10 @@ def run(options: argparse.Namespace) -> None:
         signal.signal(number, signal.default_int_handler)
     try:
         with _lock():
-            _check_settings(changes)
+            params = _check_settings(changes)
+            shared = (*SHARED, *(["pack_external"] if params.external else []))
             with runner(options.workers, options.scheduler) as crew:
-                _study(crew, grid, changes, list(seeds)[: options.published_seeds], options)
+                _study(crew, shared, grid, changes, list(seeds)[: options.published_seeds], options)
     except KeyboardInterrupt:
         goes_on = " Cells that run on the cluster end there, and are taken over." if options.scheduler else ""
         raise LeukoError(
@@ -155,11 +156,14 @@ def _lock() -> Iterator[None]:
         yield
 
 
-def _check_settings(changes: Sequence[str]) -> None:
+def _check_settings(changes: Sequence[str]) -> Params:
     """Check the settings of all runs as DVC will write them, before any of them takes hours.
 
     Args:
         changes: of the workspace's settings, as `key=value`.
+
+    Returns:
+        The settings.
 
     Raises:
         LeukoError: with all that cannot be used.
@@ -175,11 +179,12 @@ def _check_settings(changes: Sequence[str]) -> None:
             apply_overrides(str(PARAMS), changes)
         except DvcException as error:
             raise LeukoError(f"--set cannot be used: {error.__cause__ or error}") from error
-        load_params(Params)
+        return load_params(Params)
 
 
 def _study(
     crew: Runner,
+    shared: Sequence[str],
     grid: Sequence[Cell],
     changes: Sequence[str],
     with_published: Sequence[int],
@@ -189,6 +194,7 @@ def _study(
 
     Args:
         crew: what runs cells.
+        shared: the last of the stages that all cells share.
         grid: the cells.
         changes: of settings, as `key=value`.
         with_published: the seeds with which the published family is trained, if it is at all.
@@ -215,7 +221,7 @@ def _study(
         )
 
     print("Preparing what all cells share.", flush=True)
-    prepare(crew, job_of(PREPARATION, [], SHARED))
+    prepare(crew, job_of(PREPARATION, [], shared))
     origin = prepared_origin()
     grid = _with_families(grid, origin.families, with_published)
     missing = [_widened(cell, origin) for cell in grid if not _is_there(cell, origin)]
@@ -224,7 +230,9 @@ def _study(
         crew,
         missing,
         len(grid),
-        lambda cell: job_of(cell.experiment, cell.changes, ["evaluate"]),
+        lambda cell: job_of(
+            cell.experiment, cell.changes, ["evaluate", *(["external"] if origin.laboratories else [])]
+        ),
         lambda cell: harvest(cell, origin),
     )
     if options.tag:

@@ -40,6 +40,12 @@ from leuko.report.sections import (
 )
 
 HEADLINE = ("balanced_accuracy", "accuracy", "macro_f1")
+ABROAD = {
+    "accuracy": ("accuracy, %", "percent"),
+    "balanced_accuracy": ("balanced accuracy, %", "percent"),
+    "change": ("change of balanced accuracy against the own test over the same classes, points", "points"),
+}
+"""Scores in other laboratories, as headings, and their forms."""
 
 
 def build_report(study: Path, out: Path) -> None:
@@ -101,6 +107,7 @@ def study_report(study: Path) -> Report:
             Section("reading", "How to read it", [terms(present, classes), *left_out_note(every, left_out)]),
             Section("labels", "How many labels it takes", _label_blocks(splits, scores, by_key, classes)),
             *_ablations_section(splits, trained),
+            *_laboratories_section(splits, trained, tuple(params.external)),
             Section("classes", "Class by class", _class_blocks(runs, present, classes)),
             Section(
                 "calibration",
@@ -185,6 +192,36 @@ def _ablations_section(splits: Mapping[str, Any], trained: Sequence[Arm]) -> lis
         for table in (_scores_table(splits, key, of_them), _gains_table(splits, key, compared, by_key))
     ]
     return [Section("ablations", "Ablations", [*ablation_terms(of_them), *(Row([table]) for table in tables)])]
+
+
+def _laboratories_section(splits: Mapping[str, Any], trained: Sequence[Arm], names: Sequence[str]) -> list[Section]:
+    """How the arms do in other laboratories; nothing if none was tried."""
+    tables = [_abroad_table(splits, name, score, trained) for name in names for score in ABROAD]
+    if not tables:
+        return []
+    said = (
+        "Scores on the cells of other laboratories (the setting external), of which nothing was learned, by free "
+        "choice among all classes: mean over the seeds, and standard deviation. Aligned: features count from the "
+        "laboratory’s own median, in its own spreads; that takes cells, but no label."
+    )
+    return [Section("laboratories", "Other laboratories", [said, *(Row([table]) for table in tables)])]
+
+
+def _abroad_table(splits: Mapping[str, Any], name: str, score: str, trained: Sequence[Arm]) -> Table:
+    """Mean and standard deviation of a score in another laboratory, arm by arm, aligned ones too."""
+    label, form = ABROAD[score]
+    rows = {}
+    for suffix, key in (("", score), (", aligned", f"aligned_{score}")):
+        for arm in trained:
+            found = [part["arms"][arm.key]["external"][name] for part in splits.values()]
+            if any(one["mean"].get(key) is not None for one in found):
+                rows[arm.title + suffix] = [
+                    cell for one in found for cell in (Cell(one["mean"][key], form), Cell(one["std"][key], "percent"))
+                ]
+    groups = [(f"{split} % of labels", 2) for split in splits]
+    return Table(
+        f"external_{name} {score}", f"The laboratory {name}: {label}.", ["mean", "SD"] * len(splits), rows, groups
+    )
 
 
 def _efficiency_figure(scores: pd.DataFrame, present: Sequence[Arm], known: Sequence[Arm]) -> Figure:

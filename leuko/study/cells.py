@@ -25,6 +25,7 @@ CELLS = Path("study/cells")
 RESULTS = {
     "params.yaml": "params.yaml",
     "metrics/comparison.json": "comparison.json",
+    "metrics/external": "external",
     "plots/predictions": "predictions",
     "plots/history": "history",
 }
@@ -34,8 +35,8 @@ ORIGIN = "made_with.json"
 SOURCES = ("dvc.yaml", "dvc.lock", "leuko", "stages")
 """What tells a run's origin, beside its settings."""
 
-NO_MATTER = ("data_root", "demo", "device", "families", "launcher", "model")
-"""Settings that may differ: where a cell ran, what is reported, what the hash of the images tells better, and which
+NO_MATTER = ("data_root", "demo", "device", "external", "families", "launcher", "model")
+"""Settings that may differ: where a cell ran, what is reported, what the hashes of the images tell better, and which
 families of arms are there, of which more than are needed do no harm."""
 
 
@@ -105,14 +106,16 @@ class Origin:
     Attributes:
         settings: by dotted keys, without those that do not matter.
         data: hash of the data root, as DVC has it.
-        code: hash of the code that the stages up to `evaluate` depend on.
+        code: hash of the code that the stages of a cell depend on.
         families: of arms that were trained.
+        laboratories: hashes of the images of each entry of `external`, as DVC has them.
     """
 
     settings: dict[str, Any]
     data: str
     code: str
     families: frozenset[str]
+    laboratories: dict[str, str]
 
     def of(self, cell: Cell) -> Origin:
         """The same with the settings and families of a cell."""
@@ -124,6 +127,9 @@ class Origin:
         pairs = [(key, self.settings.get(key), other.settings.get(key)) for key in keys]
         found = [f"{key} is {mine}, not {theirs}" for key, mine, theirs in pairs if mine != theirs]
         found += ["other images"] if self.data != other.data else []
+        names = sorted(self.laboratories.keys() | other.laboratories.keys())
+        changed = [name for name in names if self.laboratories.get(name) != other.laboratories.get(name)]
+        found += [f"other images of the laboratory {name}" for name in changed]
         found += ["other code"] if self.code != other.code else []
         found += [f"no arms of the {name} family" for name in sorted(other.families - self.families)]
         return found
@@ -133,19 +139,25 @@ def origin_of_run(root: Path) -> Origin:
     """What a run was made with, from the files of its project.
 
     Args:
-        root: the project after `ingest`: in a clone, or as taken out of an experiment's commit.
+        root: the project after `ingest` and `pack_external`: in a clone, or as taken out of an experiment's commit.
     """
     settings = _read_yaml(root / "params.yaml")
-    pipeline = _read_yaml(root / "dvc.lock")["stages"]["ingest"]["deps"]
-    (data,) = [dep["md5"] for dep in pipeline if dep["path"] == settings["data_root"]]
-    return Origin(_flat(settings), data, _hash_code(root), _families_in(settings))
+    stages = _read_yaml(root / "dvc.lock")["stages"]
+
+    def hash_of(path: str, stage: str) -> str:
+        deps = stages[stage]["deps"] if stage in stages else []  # an older pipeline may lack it
+        return next((str(dep["md5"]) for dep in deps if dep["path"] == path), "")
+
+    laboratories = {name: hash_of(path, f"pack_external@{name}") for name, path in settings["external"].items()}
+    data = hash_of(settings["data_root"], "ingest")
+    return Origin(_flat(settings), data, _hash_code(root), _families_in(settings), laboratories)
 
 
 def origin_of_cell(folder: Path) -> Origin:
     """What a cell was made with, from its folder."""
     record = _read_yaml(folder / ORIGIN)
     settings = _read_yaml(folder / "params.yaml")
-    return Origin(_flat(settings), record["data"], record["code"], _families_in(settings))
+    return Origin(_flat(settings), record["data"], record["code"], _families_in(settings), record["laboratories"])
 
 
 def keep(root: Path, cell: Cell, commit: str) -> None:
@@ -161,7 +173,8 @@ def keep(root: Path, cell: Cell, commit: str) -> None:
         for source, name in RESULTS.items():
             copy = shutil.copytree if (root / source).is_dir() else shutil.copyfile
             copy(root / source, temporary / name)
-        write_json(temporary / ORIGIN, {"commit": commit, "data": origin.data, "code": origin.code})
+        record = {"commit": commit, "data": origin.data, "code": origin.code, "laboratories": origin.laboratories}
+        write_json(temporary / ORIGIN, record)
 
 
 def commit_of(cell: Cell) -> str:
@@ -234,13 +247,14 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _hash_code(root: Path) -> str:
-    """Hash the code that a cell depends on, as `dvc.yaml` has it: all stages from `ingest` to `evaluate`.
+    """Hash the code that a cell depends on, as `dvc.yaml` has it: stages from `ingest` to `evaluate`, and `external`.
 
-    What `demo` depends on shows in the images, and what follows `evaluate` does not shape a cell.
+    What `demo` depends on shows in the images, and what else follows `evaluate` does not shape a cell.
     """
     stages = [(name, stage.get("do", stage)) for name, stage in _read_yaml(root / "dvc.yaml")["stages"].items()]
     names = [name for name, _ in stages]
-    used = [stage for name, stage in stages[: names.index("evaluate") + 1] if name != "demo"]
+    of_cell = {*names[: names.index("evaluate") + 1], "pack_external", "external"} - {"demo"}
+    used = [stage for name, stage in stages if name in of_cell]
     deps = {root / dep for stage in used for dep in stage["deps"] if dep.startswith(("leuko/", "stages/"))}
     files = {file for dep in deps for file in (dep.rglob("*.py") if dep.is_dir() else [dep])}
     digest = hashlib.sha256()

@@ -114,9 +114,14 @@ def main() -> None:
         succeeded = clone.run(job.experiment, job.changes, job.stages)
         clone.hand_over()
         if not succeeded:
-            root = yaml.safe_load((clone.folder / "params.yaml").read_text(encoding="utf-8"))["data_root"]
-            lacks = "" if (clone.folder / root).exists() else f" It has no {root}; give data_root an absolute path."
-            raise LeukoError(f"The run failed in {clone.folder}.{lacks}")
+            settings = yaml.safe_load((clone.folder / "params.yaml").read_text(encoding="utf-8"))
+            laboratories = {f"external.{name}": path for name, path in settings["external"].items()}
+            lacks = [
+                f" It has no {path}; give {key} an absolute path."
+                for key, path in ({"data_root": settings["data_root"]} | laboratories).items()
+                if not (clone.folder / path).exists()
+            ]
+            raise LeukoError(f"The run failed in {clone.folder}.{''.join(lacks)}")
         shutil.rmtree(resume)
 
 

@@ -23,15 +23,19 @@ from leuko.study.cells import Cell
 
 SUMMARY = Path("study/summary.json")
 TABLE = Path("study/table.csv")
+ABROAD = ("accuracy", "balanced_accuracy", "change", "aligned_accuracy", "aligned_balanced_accuracy")
+"""Scores in another laboratory, by free choice among all classes: the change is that of balanced accuracy against the
+own test, and there is none if that lacks a class; aligned ones count features from the laboratory's own median, which
+networks cannot."""
 
 
 def summarise(cells: Sequence[Cell]) -> str:
     """Write `study/table.csv`, a row per cell and model, and `study/summary.json`.
 
-    For every split, the summary has mean and standard deviation of each arm's headline scores over the seeds, and the
-    gains with 95 % intervals over seeds and images. An arm counts where at least one seed has it, and a gain is taken
-    over the seeds that have both arms. The p-values of all gains and splits are corrected together (`p_holm`), and so
-    are those of all ablations.
+    For every split, the summary has mean and standard deviation of each arm's headline scores over the seeds, in the
+    own test and in other laboratories, and the gains with 95 % intervals over seeds and images. An arm counts where at
+    least one seed has it, and a gain is taken over the seeds that have both arms. The p-values of all gains and splits
+    are corrected together (`p_holm`), and so are those of all ablations.
 
     Args:
         cells: what to summarise, at least one.
@@ -76,15 +80,36 @@ def _split_of(cell: Cell) -> int:
 
 
 def _score_table(cells: Sequence[Cell]) -> pd.DataFrame:
-    """The headline scores, a row per cell and arm."""
+    """The scores, a row per cell and arm; of another laboratory, in columns such as `external.bern.accuracy`."""
     rows = []
     for cell in cells:
         comparison = read_json(cell.folder / "comparison.json")
-        rows += [
-            {"split": cell.split, "seed": cell.seed, "model": key} | {name: scores[name] for name in HEADLINE}
-            for key, scores in comparison["arms"].items()
-        ]
+        abroad = {name: read_json(cell.folder / f"external/{name}.json") for name in _laboratories(cell)}
+        for key, scores in comparison["arms"].items():
+            row = {"split": cell.split, "seed": cell.seed, "model": key} | {name: scores[name] for name in HEADLINE}
+            for name, found in abroad.items():
+                row |= {f"external.{name}.{score}": value for score, value in _scores_abroad(found, key).items()}
+            rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _laboratories(cell: Cell) -> list[str]:
+    """The names of the other laboratories that a cell was tried in."""
+    return list(load_params(Params, cell.folder / "params.yaml").external)
+
+
+def _scores_abroad(found: Mapping[str, Any], arm: str) -> dict[str, float | None]:
+    """The scores `ABROAD` of an arm, from what the stage `external` wrote of a laboratory."""
+    scores, aligned = found["arms"][arm], found["aligned"].get(arm)
+    fall = scores["fall"]
+    values = (
+        scores["free"]["accuracy"],
+        scores["free"]["balanced_accuracy"],
+        -fall["balanced_accuracy"] if fall else None,
+        aligned and aligned["free"]["accuracy"],
+        aligned and aligned["free"]["balanced_accuracy"],
+    )
+    return dict(zip(ABROAD, values, strict=True))
 
 
 def _summarise_split(table: pd.DataFrame, cells: Sequence[Cell], every: Sequence[Arm]) -> dict[str, Any]:
@@ -93,10 +118,15 @@ def _summarise_split(table: pd.DataFrame, cells: Sequence[Cell], every: Sequence
     present = [arm for arm in every if seeds[arm.key]]
     summary: dict[str, Any] = {}
     for arm in present:
-        scores = table[table["model"] == arm.key][list(HEADLINE)]
-        # One seed has no spread.
-        spread = scores.std().to_dict() if len(scores) > 1 else dict.fromkeys(HEADLINE)
-        summary[arm.key] = {"seeds": seeds[arm.key], "mean": scores.mean().to_dict(), "std": spread}
+        of_arm = table[table["model"] == arm.key]
+        summary[arm.key] = {
+            "seeds": seeds[arm.key],
+            **_mean_and_spread(of_arm, {name: name for name in HEADLINE}),
+            "external": {
+                name: _mean_and_spread(of_arm, {score: f"external.{name}.{score}" for score in ABROAD})
+                for name in _laboratories(cells[0])
+            },
+        }
     compared = {}
     for gain in (*gains(present), *ablations(present)):
         common = [cell for cell in cells if cell.seed in seeds[gain.better] and cell.seed in seeds[gain.than]]
@@ -110,6 +140,15 @@ def _summarise_split(table: pd.DataFrame, cells: Sequence[Cell], every: Sequence
         "images": len(labels),
         "arms": summary,
         "gains": compared,
+    }
+
+
+def _mean_and_spread(table: pd.DataFrame, columns: Mapping[str, str]) -> dict[str, dict[str, float | None]]:
+    """Mean and standard deviation over rows, by score; none where no row has it, and one row has no spread."""
+    scores = {name: table[column].dropna().to_numpy(np.float64) for name, column in columns.items()}
+    return {
+        "mean": {name: float(values.mean()) if len(values) else None for name, values in scores.items()},
+        "std": {name: float(values.std(ddof=1)) if len(values) > 1 else None for name, values in scores.items()},
     }
 
 
@@ -143,4 +182,8 @@ def _tell(number: int, split: dict[str, Any]) -> str:
     for key, arm in split["arms"].items():
         mean, std = (arm[kind]["balanced_accuracy"] for kind in ("mean", "std"))
         lines.append(f"    {key:<18} balanced accuracy {mean:.3f}" + ("" if std is None else f" ± {std:.3f}"))
-    return "\n".join(lines + [f"    {gain['words']}" for gain in split["gains"].values()])
+    lines += [f"    {gain['words']}" for gain in split["gains"].values()]
+    for name in next(iter(split["arms"].values()))["external"]:
+        told = [f"{key} {arm['external'][name]['mean']['balanced_accuracy']:.3f}" for key, arm in split["arms"].items()]
+        lines.append(f"    Balanced accuracy in the laboratory {name}: {', '.join(told)}.")
+    return "\n".join(lines)

@@ -1,0 +1,54 @@
+"""Check another laboratory's images, and pack them as those of a test: `python -m stages.pack_external NAME`."""
+
+import sys
+from pathlib import Path
+
+from leuko.core.errors import LeukoError, run
+from leuko.core.files import atomic_folder
+from leuko.core.params.augment import Augment
+from leuko.core.params.external import External
+from leuko.core.params.group import Group, Text
+from leuko.core.params.ingest import Ingest
+from leuko.core.params.labels import Classes
+from leuko.core.params.measure import Measure
+from leuko.core.params.reading import load_params
+from leuko.core.params.stain import Stain
+from leuko.data.laboratory import survey_laboratory
+from leuko.morphology.laboratory import pack_laboratory
+
+
+class Settings(Group):
+    """The settings that this stage reads."""
+
+    classes: Classes
+    synonyms: dict[Text, Text]
+    external: External
+    stain: Stain
+    ingest: Ingest
+    augment: Augment
+    measure: Measure
+
+
+def main() -> None:
+    """Write `data/packs/external/NAME`."""
+    if len(sys.argv) != 2:
+        raise LeukoError("which entry of external? python -m stages.pack_external NAME")
+    name = sys.argv[1]
+    params = load_params(Settings)
+    if name not in params.external:
+        raise LeukoError(f"external has no entry {name!r}; it has {', '.join(params.external) or 'none'}")
+    root = Path(params.external[name])
+    rows = survey_laboratory(
+        root,
+        classes=params.classes,
+        synonyms=params.synonyms,
+        min_side=params.ingest.min_side,
+        max_value=params.ingest.max_value,
+    )
+    sizes = {key: getattr(params.augment, f"{key}_size") for key in ("wbc", "prcc", "cam16")}
+    with atomic_folder(Path("data/packs/external") / name) as packs:
+        pack_laboratory(packs, rows, root, sizes, params.measure.side, params.stain)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -3,11 +3,11 @@
     python -m trials.adapted NAME
 
 in a project whose pipeline was run with the laboratory NAME in `external`. Each arm is scored on the own test and in
-the laboratory as it is, from the run's tables of predictions. Classifiers on features are also scored aligned, which takes
-no label, and adapted as `leuko adapt` does with 5 and with 10 labelled cells a class, drawn ten times, always on cells
-that were not drawn. For a fine-tuned network these are of a classifier on its features, fitted to the cells that it was
-trained on. Only classes with 15 cells in the laboratory are counted there. Accuracy, balanced accuracy in brackets; of
-draws the median with the lowest and highest.
+the laboratory as it is, from the run's tables of predictions. Classifiers on features are also scored aligned, which
+takes no label, and adapted as `leuko adapt` does with 5 and with 10 labelled cells a class, drawn ten times, always
+on cells that were not drawn. For a fine-tuned network these are of a classifier on its features, fitted to the cells
+that it was trained on. Only classes with 15 cells in the laboratory are counted there. Accuracy, balanced accuracy in
+brackets; of draws the median with the lowest and highest.
 """
 
 from __future__ import annotations

@@ -135,18 +135,30 @@ def row(home: Laboratory, away: Laboratory, blocks: Blocks, settings: Probe) -> 
         told([score(classifier, cells[is_counted], away.labels[is_counted])]),
         told([score(align(classifier, cells, settings), cells[is_counted], away.labels[is_counted])]),
     ]
-    for shots in SHOTS:
-        scores = []
-        for draw in range(N_DRAWS):
-            rng = np.random.default_rng([draw, shots])
-            drawn = np.concatenate(
-                [rng.choice(np.flatnonzero(away.labels == label), shots, replace=False) for label in counted]
-            )
-            rest = np.setdiff1d(np.flatnonzero(is_counted), drawn)
-            adapted = adapt(classifier, cells[drawn], away.labels[drawn], cells[rest], settings)
-            scores.append(score(adapted.classifier, cells[rest], away.labels[rest]))
-        shown.append(told(scores))
-    return shown
+    return shown + [told(adapted(classifier, cells, away.labels, counted, shots, settings)) for shots in SHOTS]
+
+
+def adapted(
+    classifier: FeatureClassifier, cells: Values, labels: Labels, counted: Labels, shots: int, settings: Probe
+) -> list[tuple[float, float]]:
+    """The scores of ten adapted classifiers, each on the cells that were not drawn to adapt it.
+
+    Args:
+        classifier: of home.
+        cells: features of the cells away from home, shape (cell, feature).
+        labels: their classes.
+        counted: the classes that are drawn and scored.
+        shots: how many cells of each class are drawn.
+        settings: with which the classifier was fitted.
+    """
+    scores = []
+    for draw in range(N_DRAWS):
+        rng = np.random.default_rng([draw, shots])
+        drawn = np.concatenate([rng.choice(np.flatnonzero(labels == label), shots, replace=False) for label in counted])
+        rest = np.setdiff1d(np.flatnonzero(np.isin(labels, counted)), drawn)
+        found = adapt(classifier, cells[drawn], labels[drawn], cells[rest], settings)
+        scores.append(score(found.classifier, cells[rest], labels[rest]))
+    return scores
 
 
 def parts(home: Laboratory) -> tuple[Labels, Labels]:

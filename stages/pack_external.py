@@ -14,6 +14,7 @@ from leuko.core.params.measure import Measure
 from leuko.core.params.reading import load_params
 from leuko.core.params.stain import Stain
 from leuko.data.laboratory import survey_laboratory
+from leuko.data.manifest import read_manifest
 from leuko.morphology.laboratory import pack_laboratory
 
 
@@ -45,6 +46,12 @@ def main() -> None:
         min_side=params.ingest.min_side,
         max_value=params.ingest.max_value,
     )
+    own = read_manifest(Path("data/images.csv"))
+    learned = own[(own["set"] == "wbc") & (own["part"] != "test")]
+    shared = rows[rows["sha256"].isin(learned["sha256"])]["path"]
+    if len(shared):
+        kind = f"external.{name}: {len(shared)} images are training or validation images too; remove them from {root}:"
+        raise LeukoError("\n".join([kind, *(f"  {path}" for path in shared)]))
     sizes = {key: getattr(params.augment, f"{key}_size") for key in ("wbc", "prcc", "cam16")}
     with atomic_folder(Path("data/packs/external") / name) as packs:
         pack_laboratory(packs, rows, root, sizes, params.measure.side, params.stain)

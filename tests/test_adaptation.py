@@ -15,6 +15,7 @@ from leuko.models.foreign import load_domain
 from leuko.models.store import save_left_out, save_model
 from leuko.packs.reading import read_rows, read_values
 from tests.course import WBC
+from tests.models import write_model
 
 SETTINGS = Probe(
     regularization=0.01,
@@ -66,6 +67,14 @@ def test_few_labels_find_whether_to_measure_anew(at_home):
         if abroad:
             assert adapted.aligned
             assert adapted.accuracy[True] > adapted.accuracy[False]
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_rough_figure_of_one_label_a_class_is_of_cells_that_were_left_out(at_home):
+    cells, labels = draw(N_CLASSES, 2, abroad=False)
+    adapted = adapt(at_home, cells, (labels + 1) % N_CLASSES, cells[:0], SETTINGS)
+    assert adapted.accuracy[False] == 0  # at home they are called otherwise, and no second one teaches the new name
+    assert accuracy(adapted.classifier, cells, labels) < 1
 
 
 def test_labels_teach_what_no_alignment_can(at_home):
@@ -138,3 +147,8 @@ def test_what_cannot_be_adapted_is_said(tmp_path):
     save_left_out(tmp_path / "none.safetensors", "there are no cells")
     with pytest.raises(LeukoError, match="holds no model: there are no cells"):
         adapt_model(tmp_path / "none.safetensors", tmp_path, tmp_path / "out.safetensors", synonyms={})
+    model = write_model(tmp_path, "morphology")
+    with pytest.raises(LeukoError, match="that is the model itself"):
+        adapt_model(model, tmp_path, tmp_path / "../" / tmp_path.name / model.name, synonyms={})
+    with pytest.raises(LeukoError, match=r"Nope is no class of .*; its classes are Basophil, .*Neutrophil"):
+        adapt_model(model, tmp_path, tmp_path / "out.safetensors", synonyms={"Bazo": "Nope"})

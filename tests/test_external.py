@@ -115,7 +115,7 @@ def test_every_arm_is_tried_abroad(project, demo, tmp_path):
             target = tmp_path / "bern/data" / path.parent.name / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.asarray(Image.open(path))[:, :, ::-1]).save(target)
-    settings = write_settings(tmp_path, external={"bern": "bern"}, **{"wbc.epochs": 1})
+    settings = write_settings(tmp_path, external={"bern": "bern", "mixed": "mixed"}, **{"wbc.epochs": 1})
     (tmp_path / "data").symlink_to(project / "data")
     run_stage("train_wbc", tmp_path)
     params = load_params(Params, settings)
@@ -123,6 +123,11 @@ def test_every_arm_is_tried_abroad(project, demo, tmp_path):
         save_left_out(tmp_path / arm.model, "this test has none")
     run_stage("evaluate", tmp_path)
     run_stage("pack_external", tmp_path, "bern")
+    learned = next((demo / "WBC_100/train/data/Monocyte").iterdir())
+    shutil.copytree(tmp_path / "bern", tmp_path / "mixed")
+    shutil.copy(learned, tmp_path / "mixed/data/Monocyte")
+    with pytest.raises(LeukoError, match=f"(?s)1 images are training .* from mixed:.*data/Monocyte/{learned.name}"):
+        run_stage("pack_external", tmp_path, "mixed")
     run_stage("external", tmp_path, "bern")
     found = json.loads((tmp_path / "metrics/external/bern.json").read_text())
     assert found["images"]["Basophil"] == 0
@@ -149,7 +154,8 @@ def test_what_is_wrong_with_a_laboratory_is_told_at_once(tmp_path):
         survey_laboratory(tmp_path, **options)
     shutil.rmtree(tmp_path / "Blast")
     (tmp_path / "Monocyte/3.jpg").unlink()
+    (tmp_path / "groups.csv").write_text("path,group\nBasophil/1.jpg,anna\n")
     rows = survey_laboratory(tmp_path, **options)
-    assert list(rows["class"]) == ["Basophil"]
+    assert (list(rows["class"]), list(rows["group"])) == (["Basophil"], ["anna"])
     with pytest.raises(LeukoError, match="not a folder"):
         survey_laboratory(Path("nowhere"), **options)

@@ -64,7 +64,7 @@ def test_a_rule_that_fits_nothing_is_a_problem(tmp_path):
 
 def tables(root, **content):
     for path in ("a/1.jpg", "a/2.jpg", "a/3_x.jpg"):
-        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).touch()
     for name, text in content.items():
         (root / f"{name}.csv").write_text(text)
@@ -99,6 +99,15 @@ def test_all_that_is_wrong_with_a_table_is_told(tmp_path):
         "missing.csv: [Errno 2] No such file or directory: '" + str(tmp_path / "missing.csv") + "'",
     ]
     assert "smears.csv: no path" in told
+
+
+def test_a_table_outside_the_data_root_is_refused_as_its_changes_would_go_unnoticed(tmp_path):
+    paths = tables(tmp_path / "root", groups="path,group\na/1.jpg,x\n")
+    (tmp_path / "out.csv").write_text("path,group\na/2.jpg,y\n")
+    for rule in ("../out.csv", str(tmp_path / "out.csv")):
+        problems = Problems()
+        assert read_groups(tmp_path / "root", rule, paths, problems)[paths[1]] == ""
+        assert [*problems.found.values()] == [{rule}]
 
 
 many = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["", "x", "y", "z", "u", "v", "w"])), min_size=4)

@@ -281,9 +281,13 @@ def test_the_study_tells_of_other_laboratories(study, tmp_path):
             aligned = {"aligned_accuracy": 0.75 if model == "plus" else None, "aligned_balanced_accuracy": None}
             arm["external"] = {"bern": {"mean": mean | aligned, "std": std}}
     (tmp_path / "summary.json").write_text(json.dumps(summary))
+    found = {"images": {"Basophil": 0, "Monocyte": 7}, "arms": {"base": {"foreign": {"beyond": 0.75}}}}
+    for cell in tmp_path.glob("cells/*"):
+        write(cell / "external/bern.json", found)
     (section,) = [section for section in study_report(tmp_path).sections if section.name == "laboratories"]
-    said, *rows = section.blocks
+    said, bern, *rows = section.blocks
     assert "standard deviation" in said
+    assert bern == "bern: 7 cells (7 Monocyte). 75 % of them lie beyond what the models know."
     accuracy, balanced, change = (
         {name: [cell.text for cell in cells] for name, cells in row.tables[0].rows.items()} for row in rows
     )

@@ -170,8 +170,17 @@ def test_another_laboratory_is_a_set_of_its_own_in_the_pipeline_and_in_predictio
     table = pd.read_csv(folder / "plots/external/bern/base.csv")
     model = load_model(folder / "models/wbc.safetensors")
     model.config["temperature"] = 1.0
-    said = model.predict([folder / "bern" / path for path in table["path"]]).probabilities
-    np.testing.assert_allclose(said, table[list(WBC)], atol=1e-4)
+    files = [folder / "bern" / path for path in table["path"]]
+    np.testing.assert_allclose(model.predict(files).probabilities, table[list(WBC)], atol=1e-4)
+    # Its nuclei tell how large its cells are, once that is said; at home their size is known.
+    model = load_model(folder / "models/transfer/scratch.safetensors")
+    model.config["temperature"] = 1.0
+    table = pd.read_csv(folder / "plots/external/bern/scratch.csv")[list(WBC)]
+    many = files * 30  # their median stays what it is
+    said = model.predict(many, elsewhere=True).probabilities[: len(files)]
+    np.testing.assert_allclose(said, table, atol=1e-4)
+    with pytest.raises(LeukoError, match="4 images do not tell how large nuclei are"):
+        model.predict(files[:4], elsewhere=True)
 
 
 @pytest.mark.slow

@@ -173,7 +173,7 @@ def test_other_laboratories_are_columns_and_new_images_of_theirs_make_cells_anew
     abroad = (*grid, "--set", f"+external.bern={bern}")
     workspace.study(*grid)
     said = workspace.study(*abroad)
-    assert "split100-seed0 is to be made anew: other images of the laboratory bern\n" in said
+    assert "split100-seed0 is to be made anew: not tried in the laboratory bern\n" in said
     assert "Balanced accuracy in the laboratory bern: base 0.500," in said
     table = pd.read_csv(workspace.folder / "study/table.csv")
     assert list(table["external.bern.accuracy"]) == [0.25] * 4 + [0.5] * 4
@@ -190,6 +190,9 @@ def test_other_laboratories_are_columns_and_new_images_of_theirs_make_cells_anew
     (bern / "two.jpg").write_text("another cell")
     assert "split100-seed1 is to be made anew: other images of the laboratory bern\n" in workspace.study(*abroad)
     assert (len(workspace.calls("pack_external")), len(workspace.calls("evaluate"))) == (2, 2)
+    said = workspace.study(*grid, "--set", "+external.bern=/no/such", "+external.bonn=/nor/such", fails=True)
+    assert "external.bern: /no/such is no folder\nexternal.bonn: /nor/such is no folder" in said
+    assert len(workspace.calls("pack_external")) == 2
 
 
 @pytest.mark.slow

@@ -6,12 +6,18 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what `leuko adapt` takes."""
-    parser.add_argument("model", type=Path, help="such as models/probes/morphology.safetensors")
+    parser.add_argument("model", help="an arm, such as morphology, or a model file")
     parser.add_argument(
         "folder", type=Path, nargs="?", help="labelled cells of the other laboratory: a folder for every class"
     )
     parser.add_argument("--unlabelled", type=Path, metavar="FOLDER", help="further images of that laboratory")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new model, a .safetensors file")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the new model, a .safetensors file; one that is there is replaced",
+    )
     parser.add_argument(
         "--class",
         dest="synonyms",
@@ -30,13 +36,16 @@ def run(options: argparse.Namespace) -> None:
     """
     from leuko.core.errors import LeukoError
     from leuko.prediction.adapting import adapt_model
+    from leuko.prediction.choosing import choose_model
 
     if options.out.suffix != ".safetensors":
         raise LeukoError(f"--out {options.out}: the new model is a .safetensors file")
     if wrong := [pair for pair in options.synonyms if "=" not in pair]:
         raise LeukoError(f"--class {', '.join(wrong)}: say FOLDER=CLASS")
     synonyms = dict(pair.split("=", 1) for pair in options.synonyms)
-    adapted = adapt_model(options.model, options.folder, options.out, synonyms=synonyms, unlabelled=options.unlabelled)
+    adapted = adapt_model(
+        choose_model(options.model), options.folder, options.out, synonyms=synonyms, unlabelled=options.unlabelled
+    )
     if adapted.accuracy:
         chosen = "measured from the laboratory's own median" if adapted.aligned else "measured as at home"
         right = adapted.accuracy[adapted.aligned]

@@ -34,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "that are called after their classes",
     )
     parser.add_argument("--heatmaps", metavar="DIR", help="a new folder for pictures of where the model looks")
+    parser.add_argument(
+        "--elsewhere",
+        action="store_true",
+        help="all images are of one other laboratory: how large nuclei are there is found first, among dozens at least",
+    )
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="(default: auto)")
 
 
@@ -53,5 +58,6 @@ def _predict(options: argparse.Namespace) -> None:
         labels=options.labels,
         heatmaps=options.heatmaps,
         device=options.device,
+        elsewhere=options.elsewhere,
     )
     sys.exit(1 if n_unread else 0)

@@ -179,7 +179,13 @@ def _check_settings(changes: Sequence[str]) -> Params:
             apply_overrides(str(PARAMS), changes)
         except DvcException as error:
             raise LeukoError(f"--set cannot be used: {error.__cause__ or error}") from error
-        return load_params(Params)
+        params = load_params(Params)
+    absent = [
+        f"external.{name}: {path} is no folder" for name, path in params.external.items() if not Path(path).is_dir()
+    ]
+    if absent:
+        raise LeukoError("\n".join(absent))
+    return params
 
 
 def _study(

@@ -25,6 +25,7 @@ from leuko.core.classes import SUBSETS, TISSUE_CLASSES, match_class, nearest_cla
 from leuko.core.errors import LeukoError
 from leuko.core.files import holds
 from leuko.data.images import EXTENSIONS
+from leuko.data.tables import TABLE
 from leuko.data.tree import Problems, Tree
 
 CAM16_FOLDER = "CAM16_100cls_10mask"
@@ -122,10 +123,10 @@ def discover_laboratory(
     Raises:
         LeukoError: if it is not a folder.
     """
-    _want_folder(folder, f"external: {folder} is not a folder; name one that holds a folder for every class")
+    _want_folder(folder, f"{folder} is not a folder; name one that holds a folder for every class")
     tree = Tree(folder, Problems())
     place = Path("data") if (folder / "data").is_dir() else Path()
-    found = _by_class(tree, place, Classes(classes, synonyms))
+    found = _by_class(tree, place, Classes(classes, synonyms), besides=Path(TABLE))
     if not found:
         tree.problems.add("Folders without an image; fill or remove them", place)
     return [ImageFile("wbc", "test", label, path) for (label, _), path in found.items()], tree.problems
@@ -248,7 +249,9 @@ def _pattern(mask: tuple[str, str], images: Named) -> str:
     return name.replace(max(held, key=len), STEM, 1) if held else ""
 
 
-def _by_class(tree: Tree, folder: Path, classes: Classes, *, every_class: bool = False) -> Named:
+def _by_class(
+    tree: Tree, folder: Path, classes: Classes, *, every_class: bool = False, besides: Path | None = None
+) -> Named:
     """The images in a folder's class folders.
 
     Args:
@@ -256,6 +259,7 @@ def _by_class(tree: Tree, folder: Path, classes: Classes, *, every_class: bool =
         folder: in it; it must be there.
         classes: of the set.
         every_class: whether every class must have an image.
+        besides: a file that may lie beside the class folders.
 
     Returns:
         Paths by class and name, in the order of the classes and names.
@@ -265,7 +269,8 @@ def _by_class(tree: Tree, folder: Path, classes: Classes, *, every_class: bool =
         return {}
     folders, files = tree.entries(folder)
     for path in files:
-        problems.add("Files outside the class folders; move them into one or away", path)
+        if path != besides:
+            problems.add("Files outside the class folders; move them into one or away", path)
     of_class: dict[str, list[Path]] = defaultdict(list)
     for path in folders:
         match = match_class(path.name, labels, classes.synonyms)

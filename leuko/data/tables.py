@@ -97,6 +97,9 @@ def read_table(root: Path, name: str, column: str, problems: Problems) -> dict[s
     Returns:
         What it says, by path; nothing if it cannot be used.
     """
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        problems.add("Tables outside the data root, where their changes go unnoticed; move them below it", name)
+        return {}
     try:
         table = pd.read_csv(root / name, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:  # pandas' parser errors and bad UTF-8 are ValueErrors

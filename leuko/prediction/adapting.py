@@ -57,7 +57,7 @@ def adapt_model(
             if nothing can be written there.
     """
     check_file_place(out, "--out")
-    if out.absolute() == model.absolute():
+    if out.resolve() == model.resolve():
         raise LeukoError(f"--out {out}: that is the model itself; name another file")
     if reason := left_out(model):
         raise LeukoError(f"{model} holds no model: {reason}")
@@ -67,6 +67,9 @@ def adapt_model(
             f"{model} is a network that would have to be trained anew; take a classifier on features, such as "
             "models/probes/morphology.safetensors"
         )
+    if unknown := sorted(set(synonyms.values()) - set(config["classes"])):
+        classes = ", ".join(config["classes"])
+        raise LeukoError(f"--class: {', '.join(unknown)} is no class of {model}; its classes are {classes}")
     settings = _settings(model, config)
     found = []
     if folder:

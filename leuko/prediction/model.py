@@ -129,7 +129,7 @@ class Model:
         """Whether it sees images, rather than what was measured of them alone."""
         return self.preparation.inputs != ("descriptors",)
 
-    def predict(self, images: ImageLike | Iterable[ImageLike]) -> Predictions:
+    def predict(self, images: ImageLike | Iterable[ImageLike], *, elsewhere: bool = False) -> Predictions:
         """Classify images.
 
         Args:
@@ -137,16 +137,18 @@ class Model:
                 (height, width, 3) in RGB, (height, width) in grey or (height, width, 4) with transparency, 0 to 255; or
                 uint16 of shape (height, width). Any size will do; an image shows one cell, as those of the training
                 did. Several arrays of one shape may be one array with a dimension more in front.
+            elsewhere: whether they are the images of one other laboratory, whose nuclei tell how large cells are there,
+                as in the stage `external`; it takes dozens.
 
         Returns:
             What the model says of each, in their order.
 
         Raises:
-            LeukoError: if an image cannot be used; which one and why.
+            LeukoError: if an image cannot be used, which one and why; or if they are too few to be from elsewhere.
         """
         many = _as_list(images)
         found, unlike = [], []
-        for place, (image, outcome) in enumerate(zip(many, self.outcomes(many), strict=True)):
+        for place, (image, outcome) in enumerate(zip(many, self.outcomes(many, elsewhere=elsewhere), strict=True)):
             if outcome.error:
                 name = image if isinstance(image, str | Path) else f"image {place}"
                 raise LeukoError(f"{name}: {outcome.error}")
@@ -154,13 +156,16 @@ class Model:
             unlike.append(bool(outcome.unlike))
         return Predictions(self.classes, np.array(found).reshape(-1, len(self.classes)), np.array(unlike, bool))
 
-    def outcomes(self, images: Sequence[ImageLike], *, processes: bool = False) -> Iterator[Outcome]:
+    def outcomes(
+        self, images: Sequence[ImageLike], *, processes: bool = False, elsewhere: bool = False
+    ) -> Iterator[Outcome]:
         """Classify images one batch after the other, while the next ones are read.
 
         Args:
             images: as `predict` takes them.
             processes: whether images may be prepared in processes of their own, which is worth while for networks on
                 crops and descriptors, if the main module can be imported without doing anything.
+            elsewhere: as `predict` takes it.
 
         Yields:
             What became of each, in their order.
@@ -170,7 +175,8 @@ class Model:
         side_by_side = self.device.type == "cpu" and not processes
         size = BATCH if side_by_side else LARGE_BATCH
         batches = (images[start : start + size] for start in range(0, len(images), size))
-        prepare = partial(_prepare, self.preparation.settled(images))
+        preparation = self.preparation.settled(images)
+        prepare = partial(_prepare, preparation.elsewhere(images) if elsewhere else preparation)
         if side_by_side:
             yield from self._outcomes_side_by_side(prepare, batches)
             return

@@ -21,7 +21,7 @@ from leuko.data.images import UnreadableImageError, as_rgb, decode_rgb, read_rgb
 from leuko.data.scale import Scale as Depth
 from leuko.data.scale import from_json
 from leuko.data.statistics import SIDE
-from leuko.morphology.cropping import Scale, crop, locate
+from leuko.morphology.cropping import Located, Scale, crop, locate
 from leuko.morphology.measuring import measure_image
 from leuko.morphology.staining import Colours, Staining, common_colours, measure_colours, sampled
 
@@ -35,6 +35,8 @@ SIDE_OF = {"wbc": "size", "prcc": "prcc_size", "cam16": "cam16_size", "cell": "s
 """By the input of a classifier, the key of its side in the configuration of the model file."""
 PICTURE = "picture"
 """The name of a small copy beside the inputs of a classifier; it tells whether a picture is like those of training."""
+LEAST_ELSEWHERE = 30
+"""Fewer cells have no median nucleus worth the name."""
 MAX_SIDE = 4096
 """A file may not ask for more memory than an image of this side needs."""
 
@@ -97,6 +99,34 @@ class Preparation:
         ]
         of_set = common_colours(measured) if measured else None
         return replace(self, staining=replace(self.staining, of_set=of_set))
+
+    def elsewhere(self, images: Sequence[ImageLike]) -> Preparation:
+        """The same for images of one other laboratory: as its camera is another one, their nuclei tell the scale.
+
+        Args:
+            images: the set, after `settled`; what cannot be read of it does not count.
+
+        Raises:
+            LeukoError: if they are too few for that.
+        """
+        if not self.nuclei:
+            return self
+        found = [one for one in map_images(self._located, images, "finding nuclei of cells") if one]
+        if len(found) < LEAST_ELSEWHERE:
+            raise LeukoError(
+                f"{len(found)} images do not tell how large nuclei are elsewhere; give at least {LEAST_ELSEWHERE} of "
+                "one laboratory at once, or leave out --elsewhere"
+            )
+        shapes, located = zip(*found, strict=True)
+        return replace(self, nuclei=Scale.of(shapes, located))
+
+    def _located(self, image: ImageLike) -> tuple[tuple[int, int], Located] | None:
+        """The shape of an image and where its nucleus is; none if it cannot be read."""
+        try:
+            shown = self.staining(self.read(image))
+        except (UnreadableImageError, MemoryError):
+            return None
+        return shown.size, locate(np.asarray(shown))
 
     def _measured(self, image: ImageLike) -> Colours | None:
         """The colours of an image; none if it cannot be read."""

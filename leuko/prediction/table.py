@@ -88,6 +88,7 @@ def predict_to_table(
     labels: str | None = None,
     heatmaps: str | None = None,
     device: str = "auto",
+    elsewhere: bool = False,
 ) -> int:
     """Classify images and write a table with a row for each.
 
@@ -98,13 +99,14 @@ def predict_to_table(
         labels: as `read_labels` takes it; none to score nothing.
         heatmaps: a new or empty folder for pictures of where the model looks; none for no pictures.
         device: `auto` for the best there is, or `cpu`, `cuda`, `mps`.
+        elsewhere: as `Model.predict` takes it.
 
     Returns:
         How many images could not be read.
 
     Raises:
-        LeukoError: if there is no model, no image or no such device, the labels are none, or the results cannot be
-            written where they should; then nothing is.
+        LeukoError: if there is no model, no image or no such device, the labels are none, images from elsewhere are too
+            few, or the results cannot be written where they should; then nothing is.
     """
     if heatmaps is not None:
         check_folder_place(Path(heatmaps), "--heatmaps")
@@ -127,7 +129,8 @@ def predict_to_table(
         maps = stack.enter_context(atomic_folder(Path(heatmaps).resolve())) if heatmaps else None
         actual = ["actual"] if labels else []
         _write_row(file, ["path", *actual, "predicted", "margin", "unlike", *network.classes, "error"])
-        outcomes = tqdm(network.outcomes(images, processes=True), "predicting", len(images), unit="image", disable=None)
+        said = network.outcomes(images, processes=True, elsewhere=elsewhere)
+        outcomes = tqdm(said, "predicting", len(images), unit="image", disable=None)
         for number, (image, label, outcome) in enumerate(zip(images, known, outcomes, strict=True), start=1):
             _write_row(file, [str(image), *[label][: len(actual)], *_row(outcome, network.classes)])
             summary.add(outcome, label)

@@ -34,6 +34,10 @@ class Run:
         """What an arm says of the test images."""
         return read_predictions(self.folder / "predictions" / arm.predictions.name)
 
+    def abroad(self, name: str) -> dict[str, Any]:
+        """What the stage `external` found in the laboratory of this name."""
+        return read_json(self.folder / f"external/{name}.json")
+
     def history(self, path: Path) -> pd.DataFrame:
         """What a training went through, epoch by epoch; `path` as the pipeline has it."""
         return pd.read_csv(self.folder / "history" / path.relative_to(HISTORIES))

@@ -107,7 +107,7 @@ def study_report(study: Path) -> Report:
             Section("reading", "How to read it", [terms(present, classes), *left_out_note(every, left_out)]),
             Section("labels", "How many labels it takes", _label_blocks(splits, scores, by_key, classes)),
             *_ablations_section(splits, trained),
-            *_laboratories_section(splits, trained, tuple(params.external)),
+            *_laboratories_section(splits, trained, {name: some_run.abroad(name) for name in params.external}),
             Section("classes", "Class by class", _class_blocks(runs, present, classes)),
             Section(
                 "calibration",
@@ -194,17 +194,35 @@ def _ablations_section(splits: Mapping[str, Any], trained: Sequence[Arm]) -> lis
     return [Section("ablations", "Ablations", [*ablation_terms(of_them), *(Row([table]) for table in tables)])]
 
 
-def _laboratories_section(splits: Mapping[str, Any], trained: Sequence[Arm], names: Sequence[str]) -> list[Section]:
-    """How the arms do in other laboratories; nothing if none was tried."""
-    tables = [_abroad_table(splits, name, score, trained) for name in names for score in ABROAD]
-    if not tables:
+def _laboratories_section(
+    splits: Mapping[str, Any], trained: Sequence[Arm], tried: Mapping[str, Mapping[str, Any]]
+) -> list[Section]:
+    """How the arms do in other laboratories, by what one run found in each; nothing if none was tried."""
+    if not tried:
         return []
+    blocks: list[Block] = []
+    for name, found in tried.items():
+        blocks.append(_told_of(name, found))
+        blocks += [Row([_abroad_table(splits, name, score, trained)]) for score in ABROAD]
     said = (
         "Scores on the cells of other laboratories (the setting external), of which nothing was learned, by free "
-        "choice among all classes: mean over the seeds, and standard deviation. Aligned: features count from the "
-        "laboratory’s own median, in its own spreads; that takes cells, but no label."
+        "choice among all classes: mean over the seeds, and standard deviation. That is chance in training alone, and "
+        "not how certain a score on so many images is; classifiers on features have none with all labels. Cells are "
+        "cut out at the scale of the laboratory’s own median nucleus. Aligned: features count from the laboratory’s "
+        "own median, in its own spreads; that takes cells of all classes, but no label."
     )
-    return [Section("laboratories", "Other laboratories", [said, *(Row([table]) for table in tables)])]
+    return [Section("laboratories", "Other laboratories", [said, *blocks])]
+
+
+def _told_of(name: str, found: Mapping[str, Any]) -> str:
+    """How many cells a laboratory has, and whether its set is foreign."""
+    images = {label: number for label, number in found["images"].items() if number}
+    counts = ", ".join(f"{number} {label}" for label, number in images.items())
+    said = f"{name}: {sum(images.values())} cells ({counts})."
+    shares = [scores["foreign"]["beyond"] for scores in found["arms"].values() if "foreign" in scores]
+    if shares:
+        said += f" {100 * shares[0]:.0f} % of them lie beyond what the models know."
+    return said
 
 
 def _abroad_table(splits: Mapping[str, Any], name: str, score: str, trained: Sequence[Arm]) -> Table:

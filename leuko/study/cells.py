@@ -127,9 +127,11 @@ class Origin:
         pairs = [(key, self.settings.get(key), other.settings.get(key)) for key in keys]
         found = [f"{key} is {mine}, not {theirs}" for key, mine, theirs in pairs if mine != theirs]
         found += ["other images"] if self.data != other.data else []
-        names = sorted(self.laboratories.keys() | other.laboratories.keys())
-        changed = [name for name in names if self.laboratories.get(name) != other.laboratories.get(name)]
-        found += [f"other images of the laboratory {name}" for name in changed]
+        mine, theirs = self.laboratories, other.laboratories
+        found += [f"not tried in the laboratory {name}" for name in sorted(theirs.keys() - mine.keys())]
+        found += [f"tried in the laboratory {name} too" for name in sorted(mine.keys() - theirs.keys())]
+        both = sorted(mine.keys() & theirs.keys())
+        found += [f"other images of the laboratory {name}" for name in both if mine[name] != theirs[name]]
         found += ["other code"] if self.code != other.code else []
         found += [f"no arms of the {name} family" for name in sorted(other.families - self.families)]
         return found

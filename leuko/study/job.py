@@ -119,7 +119,7 @@ def main() -> None:
             lacks = [
                 f" It has no {path}; give {key} an absolute path."
                 for key, path in ({"data_root": settings["data_root"]} | laboratories).items()
-                if not (clone.folder / path).exists()
+                if not Path(path).is_absolute() and not (clone.folder / path).exists()
             ]
             raise LeukoError(f"The run failed in {clone.folder}.{''.join(lacks)}")
         shutil.rmtree(resume)

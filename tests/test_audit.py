@@ -186,7 +186,8 @@ def test_the_report_finds_all_that_is_wrong_and_is_silent_where_nothing_is(tmp_p
     for name in ("WBC_1", "WBC_10", "WBC_50", "pRCC", "CAM16_100cls_10mask", "WBC_100/train/mask"):
         shutil.rmtree(root / name)
     (root / "groups.csv").unlink()  # the names tell them too, and may change
-    shutil.copytree(root / "WBC_100/val/data", abroad)
+    draw_demo(tmp_path / "other", seed=3, fraction=FRACTION)
+    shutil.copytree(tmp_path / "other/WBC_100/val/data", abroad)
     told = what_is_told(tmp_path, root, abroad)
     lay_traps(root, abroad)
     told_of_traps = what_is_told(tmp_path, root, abroad)

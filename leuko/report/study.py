@@ -38,14 +38,9 @@ from leuko.report.sections import (
     versions_table,
     warning,
 )
+from leuko.report.study_laboratories import laboratories_section
 
 HEADLINE = ("balanced_accuracy", "accuracy", "macro_f1")
-ABROAD = {
-    "accuracy": ("accuracy, %", "percent"),
-    "balanced_accuracy": ("balanced accuracy, %", "percent"),
-    "change": ("change of balanced accuracy against the own test over the same classes, points", "points"),
-}
-"""Scores in other laboratories, as headings, and their forms."""
 
 
 def build_report(study: Path, out: Path) -> None:
@@ -107,7 +102,7 @@ def study_report(study: Path) -> Report:
             Section("reading", "How to read it", [terms(present, classes), *left_out_note(every, left_out)]),
             Section("labels", "How many labels it takes", _label_blocks(splits, scores, by_key, classes)),
             *_ablations_section(splits, trained),
-            *_laboratories_section(splits, trained, {name: some_run.abroad(name) for name in params.external}),
+            *laboratories_section(splits, trained, {name: some_run.abroad(name) for name in params.external}),
             Section("classes", "Class by class", _class_blocks(runs, present, classes)),
             Section(
                 "calibration",
@@ -192,54 +187,6 @@ def _ablations_section(splits: Mapping[str, Any], trained: Sequence[Arm]) -> lis
         for table in (_scores_table(splits, key, of_them), _gains_table(splits, key, compared, by_key))
     ]
     return [Section("ablations", "Ablations", [*ablation_terms(of_them), *(Row([table]) for table in tables)])]
-
-
-def _laboratories_section(
-    splits: Mapping[str, Any], trained: Sequence[Arm], tried: Mapping[str, Mapping[str, Any]]
-) -> list[Section]:
-    """How the arms do in other laboratories, by what one run found in each; nothing if none was tried."""
-    if not tried:
-        return []
-    blocks: list[Block] = []
-    for name, found in tried.items():
-        blocks.append(_told_of(name, found))
-        blocks += [Row([_abroad_table(splits, name, score, trained)]) for score in ABROAD]
-    said = (
-        "Scores on the cells of other laboratories (the setting external), of which nothing was learned, by free "
-        "choice among all classes: mean over the seeds, and standard deviation. That is chance in training alone, and "
-        "not how certain a score on so many images is; classifiers on features have none with all labels. Cells are "
-        "cut out at the scale of the laboratory’s own median nucleus. Aligned: features count from the laboratory’s "
-        "own median, in its own spreads; that takes cells of all classes, but no label."
-    )
-    return [Section("laboratories", "Other laboratories", [said, *blocks])]
-
-
-def _told_of(name: str, found: Mapping[str, Any]) -> str:
-    """How many cells a laboratory has, and whether its set is foreign."""
-    images = {label: number for label, number in found["images"].items() if number}
-    counts = ", ".join(f"{number} {label}" for label, number in images.items())
-    said = f"{name}: {sum(images.values())} cells ({counts})."
-    shares = [scores["foreign"]["beyond"] for scores in found["arms"].values() if "foreign" in scores]
-    if shares:
-        said += f" {100 * shares[0]:.0f} % of them lie beyond what the models know."
-    return said
-
-
-def _abroad_table(splits: Mapping[str, Any], name: str, score: str, trained: Sequence[Arm]) -> Table:
-    """Mean and standard deviation of a score in another laboratory, arm by arm, aligned ones too."""
-    label, form = ABROAD[score]
-    rows = {}
-    for suffix, key in (("", score), (", aligned", f"aligned_{score}")):
-        for arm in trained:
-            found = [part["arms"][arm.key]["external"][name] for part in splits.values()]
-            if any(one["mean"].get(key) is not None for one in found):
-                rows[arm.title + suffix] = [
-                    cell for one in found for cell in (Cell(one["mean"][key], form), Cell(one["std"][key], "percent"))
-                ]
-    groups = [(f"{split} % of labels", 2) for split in splits]
-    return Table(
-        f"external_{name} {score}", f"The laboratory {name}: {label}.", ["mean", "SD"] * len(splits), rows, groups
-    )
 
 
 def _efficiency_figure(scores: pd.DataFrame, present: Sequence[Arm], known: Sequence[Arm]) -> Figure:

@@ -116,6 +116,7 @@ def _summarise_split(table: pd.DataFrame, cells: Sequence[Cell], every: Sequence
     """Scores and gains of one split, without what depends on the other splits."""
     seeds = {arm.key: [int(seed) for seed in table[table["model"] == arm.key]["seed"]] for arm in every}
     present = [arm for arm in every if seeds[arm.key]]
+    laboratories = _laboratories(cells[0])
     summary: dict[str, Any] = {}
     for arm in present:
         of_arm = table[table["model"] == arm.key]
@@ -124,7 +125,7 @@ def _summarise_split(table: pd.DataFrame, cells: Sequence[Cell], every: Sequence
             **_mean_and_spread(of_arm, {name: name for name in HEADLINE}),
             "external": {
                 name: _mean_and_spread(of_arm, {score: f"external.{name}.{score}" for score in ABROAD})
-                for name in _laboratories(cells[0])
+                for name in laboratories
             },
         }
     compared = {}

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import importlib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,19 +124,34 @@ def run_stage(name: str, folder: Path, *arguments: str) -> None:
         importlib.import_module(f"stages.{name}").main()
 
 
+@contextlib.contextmanager
+def left_alone(folder: Path) -> Iterator[Path]:
+    """Lend a folder to all tests, and fail in the end if one of them has changed it for the others."""
+
+    def written() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+    before = written()
+    yield folder
+    changed = {path for path, _ in before.items() ^ written().items()}
+    assert not changed, f"A test has changed what others read too: {', '.join(map(str, sorted(changed)))}"
+
+
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory) -> Path:
+def demo(tmp_path_factory) -> Iterator[Path]:
     """A small demo data set; tests leave it as it is."""
     root = tmp_path_factory.mktemp("demo") / "demo"
     draw_demo(root, seed=1, fraction=0.03)
-    return root
+    with left_alone(root) as lent:
+        yield lent
 
 
 @pytest.fixture(scope="session")
-def project(demo, tmp_path_factory) -> Path:
+def project(demo, tmp_path_factory) -> Iterator[Path]:
     """A project folder after the data stages, on the small demo data set; tests leave it as it is."""
     folder = tmp_path_factory.mktemp("project")
     write_settings(folder, data_root=str(demo))
     for stage in ("ingest", "prepare_masks", "augment", "measure"):
         run_stage(stage, folder)
-    return folder
+    with left_alone(folder) as lent:
+        yield lent

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from leuko.arms import arms
-from leuko.core.errors import LeukoError, run
+from leuko.core.errors import run
 from leuko.core.files import atomic_folder, write_json, write_table
 from leuko.core.params.everything import Params
-from leuko.core.params.reading import load_params
+from leuko.core.params.reading import load_params, named_entry
 from leuko.evaluation.external import Answers, score_external
 from leuko.evaluation.predictions import read_predictions, table_of
 from leuko.models.foreign import is_foreign
@@ -22,12 +22,8 @@ from leuko.training.external import try_abroad
 
 def main() -> None:
     """Write what every arm says of the cells, and how good that is."""
-    if len(sys.argv) != 2:
-        raise LeukoError("which entry of external? python -m stages.external NAME")
-    name = sys.argv[1]
     params = load_params(Params)
-    if name not in params.external:
-        raise LeukoError(f"external has no entry {name!r}; it has {', '.join(params.external) or 'none'}")
+    name = named_entry("external", params.external, sys.argv[1:])
     device = set_up(params.device, params.compute, params.seed)
     packs = Path("data/packs/external") / name
     rows = read_rows(packs / "wbc/test")

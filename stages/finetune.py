@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from leuko.core.errors import LeukoError, run
+from leuko.core.errors import run
 from leuko.core.files import write_table
 from leuko.core.params.families import SWITCHED_OFF
-from leuko.core.params.reading import load_params
+from leuko.core.params.reading import load_params, named_entry
 from leuko.data.manifest import read_manifest
 from leuko.models.store import left_out, read_tensors, save_model
 from leuko.training import distributed
@@ -21,12 +21,10 @@ DOMAIN = Path("data/packs/cells/domain.safetensors")
 
 def main() -> None:
     """Write the classifier and its history."""
-    if len(sys.argv) != 2:
-        raise LeukoError("which entry of transfer? python -m stages.finetune NAME")
-    name = sys.argv[1]
+    params = load_params(Settings)
+    name = named_entry("transfer", params.transfer, sys.argv[1:])
     encoder = Path(f"models/encoders/{name}.safetensors")
     model_file, history_file = Path(f"models/transfer/{name}.safetensors"), Path(f"plots/history/transfer/{name}.csv")
-    params = load_params(Settings)
     reason = left_out(encoder) if params.families.transfer else SWITCHED_OFF
     if not params.transfer[name].is_fine_tuned:
         reason = "an ablation of the classifier on frozen features"

@@ -11,7 +11,7 @@ from leuko.core.params.group import Group, Text
 from leuko.core.params.ingest import Ingest
 from leuko.core.params.labels import Classes
 from leuko.core.params.measure import Measure
-from leuko.core.params.reading import load_params
+from leuko.core.params.reading import load_params, named_entry
 from leuko.core.params.stain import Stain
 from leuko.data.laboratory import survey_laboratory
 from leuko.data.manifest import read_manifest
@@ -32,12 +32,8 @@ class Settings(Group):
 
 def main() -> None:
     """Write `data/packs/external/NAME`."""
-    if len(sys.argv) != 2:
-        raise LeukoError("which entry of external? python -m stages.pack_external NAME")
-    name = sys.argv[1]
     params = load_params(Settings)
-    if name not in params.external:
-        raise LeukoError(f"external has no entry {name!r}; it has {', '.join(params.external) or 'none'}")
+    name = named_entry("external", params.external, sys.argv[1:])
     root = Path(params.external[name])
     rows = survey_laboratory(
         root,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from leuko.core.errors import LeukoError, run
+from leuko.core.errors import run
 from leuko.core.files import atomic_folder, write_bytes, write_table
-from leuko.core.params.reading import load_params
+from leuko.core.params.reading import load_params, named_entry
 from leuko.models.store import save_model
 from leuko.pretraining.pretrain import Settings, encode_cells, pretrain, too_few
 from leuko.training import distributed
@@ -19,12 +19,8 @@ PACKS = Path("data/packs")
 
 def main() -> None:
     """Write the encoder, the history of its pre-training, and its features of all blood cells."""
-    if len(sys.argv) != 2:
-        raise LeukoError("which entry of transfer? python -m stages.pretrain NAME")
-    name = sys.argv[1]
     params = load_params(Settings)
-    if name not in params.transfer:
-        raise LeukoError(f"transfer has no entry {name!r}; it has {', '.join(params.transfer)}")
+    name = named_entry("transfer", params.transfer, sys.argv[1:])
     model, history_file = Path(f"models/encoders/{name}.safetensors"), Path(f"plots/history/pretrain/{name}.csv")
     features = PACKS / "features" / name
     if reason := too_few(params.transfer[name].images, PACKS):

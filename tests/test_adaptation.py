@@ -108,7 +108,8 @@ def test_the_command_writes_a_model_that_predicts(project, demo, tmp_path, monke
     }
     save_model(tmp_path / "home.safetensors", classifier, config)
     held_out = sorted((demo / "WBC_100/val/data").rglob("*.jpg"))
-    for path in held_out:
+    labelled = [path for path in held_out if path.parent.name != "Basophil"]
+    for path in labelled:
         target = tmp_path / "labelled" / path.parent.name / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.open(path).save(target)
@@ -117,10 +118,12 @@ def test_the_command_writes_a_model_that_predicts(project, demo, tmp_path, monke
     further = ["--unlabelled", str(demo / "WBC_100/train/data"), "--out", str(out)]
     monkeypatch.setattr("sys.argv", ["leuko", "adapt", *files, *further])
     main()
-    assert f"Written: {out}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "No labelled cell of Basophil: known from home alone" in told
+    assert f"Written: {out}" in told
     predictions = load_model(out).predict(held_out)
     assert np.mean([label == path.parent.name for label, path in zip(predictions.labels, held_out, strict=True)]) > 0.6
-    assert load_model(out).config["adapted"]["labelled"] == len(held_out)
+    assert load_model(out).config["adapted"]["labelled"] == len(labelled)
     assert not predictions.unlike.all()
     assert load_domain(out) is not None
 

@@ -6,7 +6,7 @@ import yaml
 from leuko.core.errors import LeukoError
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
-from tests.conftest import REPOSITORY, tiny_settings, write_settings
+from tests.conftest import REPOSITORY, run_stage, tiny_settings, write_settings
 
 COMPLETE = [REPOSITORY / "params.yaml", *sorted((REPOSITORY / "presets").glob("*.yaml"))]
 
@@ -222,3 +222,12 @@ def test_all_that_does_not_fit_together_is_said_at_once(tmp_path):
         ["transfer.one.ablates", "transfer.one.weights", "transfer.two.finetune.emma", "transfer.two.finetune.lr",
          "transfer.two.probe.gamma", "model", "synonyms"]
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "finetune", "pack_external", "external"])
+@pytest.mark.parametrize(("arguments", "told"), [((), "name one entry of"), (("tisue",), "has no entry 'tisue'")])
+def test_a_stage_of_many_entries_says_which_there_are(tmp_path, stage, arguments, told):
+    write_settings(tmp_path, external={"bern": "bern"})
+    there_are = "external has bern" if "external" in stage else "transfer has scratch, "
+    with pytest.raises(LeukoError, match=f"{told}.*{there_are}"):
+        run_stage(stage, tmp_path, *arguments)

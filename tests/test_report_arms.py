@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from leuko.arms import arms, gains
+from leuko.arms import PUBLISHED, GainOf, arms, gains
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
 from leuko.data.manifest import COLUMNS
@@ -16,6 +16,7 @@ from leuko.evaluation.comparison import compare, correct_together
 from leuko.evaluation.scores import score
 from leuko.report.page import render, write_report
 from leuko.report.single import single_report
+from leuko.report.trust import power_blocks
 from tests.conftest import write_settings
 from tests.reports import assert_self_contained, predictions_of, write
 
@@ -101,3 +102,11 @@ def test_with_no_comparison_scores_are_the_answer(without_tissue):
     expected = f"{100 * comparison['arms']['base']['balanced_accuracy']:.1f} % for base."
     assert report.answer == f"With 100 % of the labels: balanced accuracy {expected}"
     assert_self_contained(render(report))
+
+
+def test_arms_that_score_alike_have_no_difference_that_could_have_shown():
+    by_key = {arm.key: arm for arm in PUBLISHED}
+    comparison = compare(np.eye(2)[None, [0, 1, 1]], np.eye(2)[None, [0, 1, 1]], np.array([0, 1, 0]))
+    *_, shown = power_blocks([GainOf("gain", "plus", "control", "?")], by_key, {"gain": comparison})
+    (cells,) = shown.tables[0].rows.values()
+    assert {cell.text for cell in cells} == {"–"}

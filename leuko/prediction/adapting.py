@@ -37,7 +37,7 @@ LEAST_UNLABELLED = 30
 
 def adapt_model(
     model: Path, folder: Path | None, out: Path, *, synonyms: Mapping[str, str], unlabelled: Path | None = None
-) -> Adapted:
+) -> tuple[Adapted, list[str]]:
     """Write a model for another laboratory.
 
     Args:
@@ -50,7 +50,7 @@ def adapt_model(
             images differ.
 
     Returns:
-        The classifier, and how it was found.
+        The classifier, how it was found, and the classes of which there is no labelled cell.
 
     Raises:
         LeukoError: if the model is of another kind, with all that is wrong with the images, if they are too few, or
@@ -111,7 +111,7 @@ def adapt_model(
     pictures = describe_pictures(files, depths, "looking at images", staining)
     domains = fit_domain(descriptors, descriptors[:0]).tensors() | fit_domain(pictures, pictures[:0]).tensors(PICTURES)
     save_model(out, adapted.classifier, config | known, domains)
-    return adapted
+    return adapted, [label for number, label in enumerate(config["classes"]) if number not in labels]
 
 
 def _settings(model: Path, config: Mapping[str, Any]) -> Probe:

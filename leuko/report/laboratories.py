@@ -61,9 +61,10 @@ def _laboratory(name: str, found: Mapping[str, Any], present: Sequence[Arm]) -> 
         ]
     table = Table(
         f"external_{name}",
-        f"The laboratory {name}. Its test has {len(images)} classes: a model may choose among all it knows, or among "
-        "these only. The change is against the own test, over the same classes, with its 95 % interval. Aligned: what "
-        "was measured counts from the laboratory’s own median, in its own spreads; that takes cells, but no label.",
+        f"The laboratory {name}, its cells cut out at the scale of its own median nucleus. Its test has {len(images)} "
+        "classes: a model may choose among all it knows, or among these only. The change is against the own test, over "
+        "the same classes, with its 95 % interval. Aligned: what was measured counts from the laboratory’s own median, "
+        "in its own spreads; that takes cells, but no label.",
         [
             "accuracy",
             "balanced accuracy",

@@ -11,7 +11,7 @@ from leuko.arms import Arm, GainOf
 from leuko.core.params.labels import ValidationLabels
 from leuko.data.groups import in_words
 from leuko.report.blocks import Block, Cell, Row, Table
-from leuko.report.sections import DIFFERENCE_FORMS, SCORES, Scores, gain_title
+from leuko.report.sections import SCORES, Scores, gain_title
 from leuko.training.parts import matched
 
 
@@ -124,14 +124,14 @@ def power_blocks(
     for gain in compared:
         ends = [comparisons[gain.name]["interval"][key] for key in keys]
         rows[gain_title(gain, by_key)] = [
-            Cell(value, DIFFERENCE_FORMS["percent"])
+            Cell(value or None, "percent")
             for end in ends
             for value in ((end["high"] - end["low"]) / 2, end["detectable"])
         ]
     table = Table(
         "power",
         "What this test could have shown, in points: half the width of the 95 % interval, and the true difference that "
-        "four of five such tests would find.",
+        "four of five such tests would find. Not known (–) where both arms score alike on every resample.",
         ["half-width", "detectable"] * len(keys),
         rows,
         [(SCORES[key][0].replace(", %", ""), 2) for key in keys],

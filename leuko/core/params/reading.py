@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,6 +66,29 @@ def load_params(model: type[Settings], path: Path = PARAMS) -> Settings:
     except ValidationError as error:
         lines = dict.fromkeys(_explain(problem, model) for problem in error.errors())
         raise LeukoError("\n".join([f"{path} has settings that cannot be used:", *lines])) from error
+
+
+def named_entry(setting: str, entries: Collection[str], arguments: Sequence[str]) -> str:
+    """The entry of a setting for which a stage runs that is there once for every entry.
+
+    Args:
+        setting: such as `transfer`.
+        entries: the names that it has.
+        arguments: of the stage's command line, without its own name.
+
+    Returns:
+        The name.
+
+    Raises:
+        LeukoError: if there is not just one argument, or it names no entry.
+    """
+    has = f"{setting} has {', '.join(entries) or 'no entries'}"
+    if len(arguments) != 1:
+        raise LeukoError(f"name one entry of {setting} on the command line; {has}")
+    (name,) = arguments
+    if name not in entries:
+        raise LeukoError(f"{setting} has no entry {name!r}; {has}")
+    return name
 
 
 def _explain(problem: ErrorDetails, model: type[BaseModel]) -> str:

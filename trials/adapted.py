@@ -5,10 +5,10 @@
 in a project whose pipeline was run with the laboratory NAME in `external`. Each arm is scored on the own test and in
 the laboratory as it is, from the run's tables of predictions. It is also scored aligned, which takes no label, and
 adapted as `leuko adapt` does with 5 and with 10 labelled cells a class, drawn ten times, always on cells that were not
-drawn. For networks these are of a classifier on their features, averaged over the eight orientations, and fitted to the
-images that they were trained on: what the encoder gives, or, of the published family, what the last layers take. Only
-classes with 15 cells in the laboratory are counted there. Accuracy, balanced accuracy in brackets; of draws the median
-with the lowest and highest.
+drawn. For networks these are of a classifier on their features, fitted to the images that they were trained on: what
+the encoder gives, averaged over the eight orientations, or, of the published family, what the last layers take of the
+image as it is. Only classes with 15 cells in the laboratory are counted there. Accuracy, balanced accuracy in brackets;
+of draws the median with the lowest and highest.
 """
 
 from __future__ import annotations
@@ -104,18 +104,11 @@ def taken_by_last_layers(model: Classifier, packs: Path, part: str, rows: Labels
         for layer, kept in zip(last_layers(model), taken, strict=True)
     ]
     inputs = inputs_of(packs, part, model.inputs, rows, torch.device("cpu"))
-    averaged: list[list[Tensor]] = [[] for _ in taken]
     for chunk in torch.arange(len(rows)).split(BATCH):
-        images = inputs(chunk, None)
-        for mirrored in (images, [image.flip(3) for image in images]):
-            for quarter in range(4):
-                model.classify(*(torch.rot90(image, quarter, (2, 3)) for image in mirrored))
-        for branch, kept in zip(averaged, taken, strict=True):
-            branch.append(torch.stack(kept).mean(0))
-            kept.clear()
+        model.classify(*inputs(chunk, None))
     for hook in hooks:
         hook.remove()
-    return [torch.cat(branch).numpy() for branch in averaged]
+    return [torch.cat(kept).numpy() for kept in taken]
 
 
 def last_layers(model: Classifier) -> list[nn.Module]:

@@ -13,7 +13,7 @@ from leuko.core.params.labels import Classes
 from leuko.core.params.measure import Measure
 from leuko.core.params.reading import load_params, named_entry
 from leuko.core.params.stain import Stain
-from leuko.data.laboratory import survey_laboratory
+from leuko.data.laboratory import already_learned, survey_laboratory
 from leuko.data.manifest import read_manifest
 from leuko.morphology.laboratory import pack_laboratory
 
@@ -21,6 +21,7 @@ from leuko.morphology.laboratory import pack_laboratory
 class Settings(Group):
     """The settings that this stage reads."""
 
+    data_root: Text
     classes: Classes
     synonyms: dict[Text, Text]
     external: External
@@ -35,17 +36,19 @@ def main() -> None:
     params = load_params(Settings)
     name = named_entry("external", params.external, sys.argv[1:])
     root = Path(params.external[name])
-    rows = survey_laboratory(
-        root,
-        classes=params.classes,
-        synonyms=params.synonyms,
-        min_side=params.ingest.min_side,
-        max_value=params.ingest.max_value,
-    )
+    try:
+        rows = survey_laboratory(
+            root,
+            classes=params.classes,
+            synonyms=params.synonyms,
+            min_side=params.ingest.min_side,
+            max_value=params.ingest.max_value,
+        )
+    except LeukoError as error:
+        raise LeukoError(f"external.{name}: {error}") from error
     own = read_manifest(Path("data/images.csv"))
     learned = own[(own["set"] == "wbc") & (own["part"] != "test")]
-    shared = rows[rows["sha256"].isin(learned["sha256"])]["path"]
-    if len(shared):
+    if shared := already_learned(root, rows, Path(params.data_root), learned):
         kind = f"external.{name}: {len(shared)} images are training or validation images too; remove them from {root}:"
         raise LeukoError("\n".join([kind, *(f"  {path}" for path in shared)]))
     sizes = {key: getattr(params.augment, f"{key}_size") for key in ("wbc", "prcc", "cam16")}

@@ -7,6 +7,7 @@ import numpy as np
 
 from leuko.core.errors import run
 from leuko.core.files import atomic_folder, write_bytes, write_table
+from leuko.core.params.families import SWITCHED_OFF
 from leuko.core.params.reading import load_params, named_entry
 from leuko.models.store import save_model
 from leuko.pretraining.pretrain import Settings, encode_cells, pretrain, too_few
@@ -23,7 +24,7 @@ def main() -> None:
     name = named_entry("transfer", params.transfer, sys.argv[1:])
     model, history_file = Path(f"models/encoders/{name}.safetensors"), Path(f"plots/history/pretrain/{name}.csv")
     features = PACKS / "features" / name
-    if reason := too_few(params.transfer[name].images, PACKS):
+    if reason := too_few(params.transfer[name].images, PACKS) if params.families.transfer else SWITCHED_OFF:
         leave_out(reason, model, history_file)
         with atomic_folder(features) as folder:
             write_bytes(folder / "left_out.txt", reason.encode())

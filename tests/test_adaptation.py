@@ -1,5 +1,7 @@
 """A model for another laboratory."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -115,7 +117,9 @@ def test_the_command_writes_a_model_that_predicts(project, demo, tmp_path, monke
         Image.open(path).save(target)
     out = tmp_path / "abroad.safetensors"
     files = [str(tmp_path / "home.safetensors"), str(tmp_path / "labelled")]
-    further = ["--unlabelled", str(demo / "WBC_100/train/data"), "--out", str(out)]
+    for number in "12":
+        shutil.copytree(demo / "WBC_100/train/data", tmp_path / "further" / number)
+    further = ["--unlabelled", str(tmp_path / "further"), "--out", str(out)]
     monkeypatch.setattr("sys.argv", ["leuko", "adapt", *files, *further])
     main()
     told = capsys.readouterr().out
@@ -126,6 +130,12 @@ def test_the_command_writes_a_model_that_predicts(project, demo, tmp_path, monke
     assert load_model(out).config["adapted"]["labelled"] == len(labelled)
     assert not predictions.unlike.all()
     assert load_domain(out) is not None
+
+    few = tmp_path / "few.safetensors"
+    shutil.rmtree(tmp_path / "labelled/Neutrophil")
+    monkeypatch.setattr("sys.argv", ["leuko", "adapt", *files, "--out", str(few)])
+    main()
+    assert load_domain(few) is None  # so few cells do not tell what is unlike them
 
     without = tmp_path / "without_labels.safetensors"
     for path in held_out:
@@ -155,3 +165,7 @@ def test_what_cannot_be_adapted_is_said(tmp_path):
         adapt_model(model, tmp_path, tmp_path / "../" / tmp_path.name / model.name, synonyms={})
     with pytest.raises(LeukoError, match=r"Nope is no class of .*; its classes are Basophil, .*Neutrophil"):
         adapt_model(model, tmp_path, tmp_path / "out.safetensors", synonyms={"Bazo": "Nope"})
+    (tmp_path / "Monocyte").mkdir()
+    for name, words in (("Bazo", "no folder 'Bazo'"), ("", "no folder ''"), ("Monocyte", "Monocyte says Monocyte")):
+        with pytest.raises(LeukoError, match=words):
+            adapt_model(model, tmp_path, tmp_path / "out.safetensors", synonyms={name: "Basophil"})

@@ -13,7 +13,7 @@ from leuko.arms import arms
 from leuko.core.errors import LeukoError
 from leuko.core.params.everything import Params
 from leuko.core.params.reading import load_params
-from leuko.data.laboratory import survey_laboratory
+from leuko.data.laboratory import survey_few_labels, survey_laboratory
 from leuko.evaluation.external import Answers, score_external
 from leuko.models.foreign import RATE, Domain, fit_domain, is_foreign, load_domain
 from leuko.models.store import load_weights, save_left_out, save_model
@@ -53,6 +53,14 @@ def test_a_fall_over_groups_is_less_certain_than_over_images():
         fall = score_external(own, answers(labels, np.logical_not(by_group), groups=known), 1.0, NAMES)["fall"]
         widths.append(fall["high"] - fall["low"])
     assert widths[1] > 1.5 * widths[0]
+
+
+@pytest.mark.parametrize("whose", [0, 1])
+def test_one_group_alone_has_no_interval(whose):
+    labels, right = [0, 1, 2] * 10, [True, False, True] * 10
+    one_group = [["anna"] * 30 if number == whose else None for number in (0, 1)]
+    own, there = (answers(labels, right, groups=groups) for groups in one_group)
+    assert score_external(own, there, 1.0, NAMES)["fall"] == {"balanced_accuracy": 0, "low": None, "high": None}
 
 
 def test_no_fall_is_told_where_the_own_test_lacks_a_class():
@@ -115,7 +123,8 @@ def test_every_arm_is_tried_abroad(project, demo, tmp_path):
             target = tmp_path / "bern/data" / path.parent.name / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.asarray(Image.open(path))[:, :, ::-1]).save(target)
-    settings = write_settings(tmp_path, external={"bern": "bern", "mixed": "mixed"}, **{"wbc.epochs": 1})
+    laboratories = {"bern": "bern", "mixed": "mixed"}
+    settings = write_settings(tmp_path, data_root=str(demo), external=laboratories, **{"wbc.epochs": 1})
     # The packs of other laboratories are this test's own; the project stays as it is.
     (tmp_path / "data/packs").mkdir(parents=True)
     for entry in (*(project / "data").iterdir(), *(project / "data/packs").iterdir()):
@@ -130,7 +139,9 @@ def test_every_arm_is_tried_abroad(project, demo, tmp_path):
     learned = next((demo / "WBC_100/train/data/Monocyte").iterdir())
     shutil.copytree(tmp_path / "bern", tmp_path / "mixed")
     shutil.copy(learned, tmp_path / "mixed/data/Monocyte")
-    with pytest.raises(LeukoError, match=f"(?s)1 images are training .* from mixed:.*data/Monocyte/{learned.name}"):
+    Image.open(learned).resize((120, 120)).rotate(90).save(tmp_path / "mixed/data/Monocyte/saved_anew.png")
+    told = f"(?s)2 images are training .* from mixed:.*saved_anew.png.*Monocyte/{learned.name}"
+    with pytest.raises(LeukoError, match=told):
         run_stage("pack_external", tmp_path, "mixed")
     run_stage("external", tmp_path, "bern")
     found = json.loads((tmp_path / "metrics/external/bern.json").read_text())
@@ -140,12 +151,14 @@ def test_every_arm_is_tried_abroad(project, demo, tmp_path):
     accuracy = (predictions["actual"] == predictions["predicted"]).mean()
     assert found["arms"]["base"]["free"]["accuracy"] == pytest.approx(accuracy)
     found["arms"]["base"]["foreign"] = {"beyond": 0.6, "is_foreign": True}
-    for is_foreign_set, verdict in ((True, "not known"), (False, "holds")):
+    found["arms"]["base"]["fall"] |= {"low": None, "high": None}
+    for is_foreign_set, verdict in ((True, "not known"), (False, "see its error")):
         found["arms"]["base"]["foreign"]["is_foreign"] = is_foreign_set
         (tmp_path / "metrics/external/bern.json").write_text(json.dumps(found))
         *words, tables = laboratories_blocks(tmp_path, ["bern"], arms(params.transfer)[:1])
         assert ("a foreign set" in words[-1]) == is_foreign_set
         assert tables.tables[0].rows["base"][-1].text == verdict
+        assert tables.tables[0].rows["base"][4].interval == ""
 
 
 def test_what_is_wrong_with_a_laboratory_is_told_at_once(tmp_path):
@@ -163,3 +176,25 @@ def test_what_is_wrong_with_a_laboratory_is_told_at_once(tmp_path):
     assert (list(rows["class"]), list(rows["group"])) == (["Basophil"], ["anna"])
     with pytest.raises(LeukoError, match="not a folder"):
         survey_laboratory(Path("nowhere"), **options)
+    (tmp_path / "data/Monocyte").mkdir(parents=True)
+    (tmp_path / "data/Monocyte/4.jpg").write_bytes(content(noise(4)))
+    (tmp_path / "groups.csv").unlink()
+    with pytest.raises(LeukoError, match=r"(?s)Class folders beside one called data.*\n    Basophil"):
+        survey_laboratory(tmp_path, **options)
+
+
+def test_images_with_and_without_labels_are_one_set(tmp_path):
+    """Twelve bits in one folder and fourteen in the other: what is white is settled by all."""
+    for name, largest in (("few/Basophil/1.png", 4_000), ("few/Monocyte/2.png", 4_000), ("more/3.png", 16_000)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.linspace(0, largest, 24 * 24).reshape(24, 24)
+        Image.fromarray(pixels.astype(np.uint16)).save(tmp_path / name)
+    (tmp_path / "more/groups.csv").write_text("path,group\n3.png,anna\n")
+    options = {"classes": WBC, "synonyms": {}, "min_side": 16}
+    few, more = survey_few_labels(tmp_path / "few", tmp_path / "more", **options)
+    assert {*few["scale"], *more["scale"]} == {"PNG uint16 0.0 16383.0"}
+    assert (list(few["class"]), list(more["group"])) == (["Basophil", "Monocyte"], ["anna"])
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "few/notes.txt").touch()
+    with pytest.raises(LeukoError, match=r"(?s)notes\.txt.*without an image.*empty"):
+        survey_few_labels(tmp_path / "few", tmp_path / "empty", **options)

@@ -85,20 +85,36 @@ def test_another_table_can_be_named(tmp_path):
 def test_all_that_is_wrong_with_a_table_is_told(tmp_path):
     paths = tables(
         tmp_path,
-        groups="path,group\na/1.jpg,x\na/1.jpg,y\na/2.jpg,x\na/2.jpg,x\na/9.jpg,x\n../secret,x\n",
+        groups="path,group\na/1.jpg,x\na/1.jpg,y\na/2.jpg,x\na/2.jpg,x\na/9.jpg,x\n../secret,x\n"
+        + 300 * "a"
+        + ".jpg,x\n",
         smears="file,group\na/1.jpg,x\n",
     )
     problems = Problems()
     read_groups(tmp_path, "smears.csv", paths, problems)
     read_groups(tmp_path, "missing.csv", paths, problems)
     told = "\n".join(f"{kind} {line}" for kind, lines in problems.found.items() for line in lines)
-    assert sorted(re.findall(r"\S+\.csv: .*", told))[:4] == [
+    assert sorted(re.findall(r"\S+\.csv: .*", told))[:5] == [
         "groups.csv: ../secret",
         "groups.csv: a/1.jpg",
         "groups.csv: a/9.jpg",
+        f"groups.csv: {300 * 'a'}.jpg",
         "missing.csv: [Errno 2] No such file or directory: '" + str(tmp_path / "missing.csv") + "'",
     ]
     assert "smears.csv: no path" in told
+
+
+def test_paths_and_groups_of_a_table_count_however_they_are_written(tmp_path):
+    paths = tables(tmp_path, groups="path,group\n./a/1.jpg,x \na//2.jpg, x\n")
+    assert groups_by("none", paths, tmp_path) == ["x", "x", ""]
+
+
+@pytest.mark.parametrize("rule", ["other.csv", r"(?P<group>x*)"])
+def test_groups_that_are_of_no_image_are_a_problem(tmp_path, rule):
+    paths = tables(tmp_path, other="path,group\nother.csv,x\n")
+    problems = Problems()
+    assert set(read_groups(tmp_path, rule, paths, problems).values()) == {""}
+    assert [*problems.found.values()] == [{rule}]
 
 
 def test_a_table_outside_the_data_root_is_refused_as_its_changes_would_go_unnoticed(tmp_path):

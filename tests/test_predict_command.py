@@ -120,6 +120,22 @@ def test_heat_maps_are_written_for_what_was_read(kind, folder):
     assert (table()["unlike"] == "").all()  # as this file does not know
 
 
+def test_what_would_replace_or_mix_with_other_files_is_refused(model, folder):
+    (folder / "link").symlink_to(folder / "cells")
+    os.mkfifo(folder / "pipe")
+    before = (folder / "cells/a.webp").read_bytes()
+    for options, words in (
+        ({"out": "link/a.webp"}, "take the place of a file that is read"),
+        ({"out": "pipe"}, "device or pipe"),
+        ({"out": "maps/table.csv", "heatmaps": "maps"}, "cannot lie in the folder of the heat maps"),
+        ({"heatmaps": "link/maps"}, "the next run would take them for images"),
+    ):
+        with pytest.raises(LeukoError, match=words):
+            predict_to_table(["cells"], model=str(model), **options)
+    assert (folder / "cells/a.webp").read_bytes() == before
+    assert not (folder / "maps").exists()
+
+
 def test_there_is_no_map_of_measurements(folder):
     with pytest.raises(LeukoError, match="measurements alone"):
         predict_to_table(["cells"], model=str(write_model(folder, "morphology")), heatmaps="maps")

@@ -8,14 +8,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leuko.core.params.families import SWITCHED_OFF
 from leuko.core.params.recipe import Recipe
 from leuko.models.encoders import MultiTaskNet, TransferNet, build_encoder
+from leuko.models.store import left_out
 from leuko.pretraining.augmentation import RandomViews
 from leuko.pretraining.tasks import TwoViews, pretraining_task, standardize
 from leuko.training.inputs import Images
 from leuko.training.loop import fit, predict
 from leuko.training.multitask import MultiTask
 from leuko.training.tasks import Part
+from tests.conftest import run_stage, write_settings
 
 SIDE = 32
 CPU = torch.device("cpu")
@@ -196,3 +199,10 @@ def test_classes_and_descriptors_are_learnt_together():
     with torch.no_grad():
         logits = classifier.eval()(*val.inputs(torch.arange(24), None))
     torch.testing.assert_close(logits, torch.from_numpy(outputs[:, :2]), atol=1e-5, rtol=1e-4)
+
+
+def test_nothing_is_pre_trained_of_a_family_that_is_off(tmp_path):
+    write_settings(tmp_path, **{"families.transfer": False})
+    run_stage("pretrain", tmp_path, "blood")
+    assert left_out(tmp_path / "models/encoders/blood.safetensors") == SWITCHED_OFF
+    assert (tmp_path / "data/packs/features/blood/left_out.txt").read_text() == SWITCHED_OFF

@@ -179,7 +179,7 @@ def test_another_laboratory_is_a_set_of_its_own_in_the_pipeline_and_in_predictio
     many = files * 30  # their median stays what it is
     said = model.predict(many, elsewhere=True).probabilities[: len(files)]
     np.testing.assert_allclose(said, table, atol=1e-4)
-    with pytest.raises(LeukoError, match="4 images do not tell how large nuclei are"):
+    with pytest.raises(LeukoError, match="4 images with a nucleus do not tell how large nuclei are"):
         model.predict(files[:4], elsewhere=True)
 
 

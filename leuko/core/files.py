@@ -54,10 +54,12 @@ def check_file_place(path: Path, option: str) -> None:
         option: of the command line, for the message.
 
     Raises:
-        LeukoError: if there is a folder, or nothing can be written beside it.
+        LeukoError: if there is a folder or a device, or nothing can be written beside it.
     """
     if path.is_dir():
         raise LeukoError(f"{option} {path}: that is a folder; name a file")
+    if path.exists() and not path.is_file():
+        raise LeukoError(f"{option} {path}: that is a device or pipe, which a file would replace; name a file")
     _check_home(path, option)
 
 

@@ -127,8 +127,11 @@ def discover_laboratory(
     tree = Tree(folder, Problems())
     place = Path("data") if (folder / "data").is_dir() else Path()
     found = _by_class(tree, place, Classes(classes, synonyms), besides=Path(TABLE))
+    for other in tree.entries(Path())[0] if place.parts else ():
+        if other != place and match_class(other.name, classes, synonyms).label:
+            tree.problems.add("Class folders beside one called data; move them into it, or rename it", other)
     if not found:
-        tree.problems.add("Folders without an image; fill or remove them", place)
+        tree.problems.add("Folders without an image; fill or remove them", folder)
     return [ImageFile("wbc", "test", label, path) for (label, _), path in found.items()], tree.problems
 
 
@@ -140,7 +143,10 @@ def discover_unlabelled(folder: Path) -> tuple[list[ImageFile], Problems]:
     """
     _want_folder(folder, f"{folder} is not a folder")
     tree = Tree(folder, Problems())
-    found = sorted((path for path in tree.below(Path()) if _is_image(path, tree.problems)), key=Path.as_posix)
+    files = (path for path in tree.below(Path()) if path != Path(TABLE))
+    found = sorted((path for path in files if _is_image(path, tree.problems)), key=Path.as_posix)
+    if not found and not tree.problems.found:
+        tree.problems.add("Folders without an image; fill or remove them", folder)
     return [ImageFile("wbc", "test", "", path) for path in found], tree.problems
 
 

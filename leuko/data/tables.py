@@ -8,11 +8,12 @@ with the columns `path` and `label`, such as `data/suspects.csv` filled in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from leuko.core.classes import match_class
+from leuko.core.files import holds
 from leuko.core.params.grouping import compile_rule
 from leuko.data.tree import Problems
 
@@ -36,19 +37,27 @@ def read_groups(root: Path, rule: str, paths: Sequence[str], problems: Problems)
     Returns:
         The groups by path; empty text where an image's group is not known.
     """
-    known = read_table(root, TABLE, "group", problems) if (root / TABLE).is_file() else {}
+    known = _groups_told(root, TABLE, paths, problems) if (root / TABLE).is_file() else {}
     if rule.casefold().endswith(".csv"):
-        known = read_table(root, rule, "group", problems) | known
+        known = _groups_told(root, rule, paths, problems) | known
         return {path: known.get(path, "") for path in paths}
     if rule == "none":
         return {path: known.get(path, "") for path in paths}
     pattern = compile_rule(rule)
-    found = {path: match["group"] or "" for path in paths if (match := pattern.search(path))}
+    found = {path: match["group"] for path in paths if (match := pattern.search(path)) and match["group"]}
     if paths and not found and not known:
         problems.add(
             "Rules for groups (ingest.group) that fit no image's path; correct the rule, or set it to none", rule
         )
     return {path: known.get(path, found.get(path, "")) for path in paths}
+
+
+def _groups_told(root: Path, name: str, paths: Sequence[str], problems: Problems) -> dict[str, str]:
+    """What a table says of groups, which has to be of some image."""
+    told = read_table(root, name, "group", problems)
+    if told and not told.keys() & set(paths):
+        problems.add("Tables of groups that name none of the images; correct or remove them", name)
+    return told
 
 
 def read_relabelled(
@@ -110,11 +119,13 @@ def read_table(root: Path, name: str, column: str, problems: Problems) -> dict[s
             f"Tables without the columns path and {column}; name them so", f"{name}: no {', '.join(sorted(missing))}"
         )
         return {}
-    table = table[["path", column]].drop_duplicates()
+    # ./a//b.png is a/b.png: find and other programs write paths so.
+    paths = [PurePosixPath(path).as_posix() if path else "" for path in table["path"]]
+    table = pd.DataFrame({"path": paths, column: table[column].str.strip()}).drop_duplicates()
     for path in sorted(set(table[table["path"].duplicated()]["path"])):
         problems.add(f"Images with more than one {column} in a table; leave one row of each", f"{name}: {path}")
     for path in table["path"]:
-        if not path or Path(path).is_absolute() or ".." in Path(path).parts or not (root / path).is_file():
+        if not path or Path(path).is_absolute() or ".." in Path(path).parts or not holds((root / path).is_file):
             problems.add(
                 "Rows of a table that name no file of the data root; correct or remove them", f"{name}: {path}"
             )

@@ -25,6 +25,8 @@ from leuko.evaluation.probe import fit_kernel_ridge
 from leuko.evaluation.scores import log_losses
 from leuko.models.feature_classifier import LARGEST, FeatureClassifier
 
+LEAST_UNLABELLED = 30
+"""Fewer cells have no median and spread worth the name."""
 FOLDS = 5
 MAX_OLD = 2_000
 """More of the old cells are thinned out evenly, since they are fitted again in every fold."""

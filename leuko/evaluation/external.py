@@ -48,7 +48,8 @@ def score_external(own: Answers, there: Answers, temperature: float, classes: Se
         among those that are there; `ece_calibrated`: the calibration error with the temperature; `sure`: the share of
         images that it is sure of, and `sure_right`: the share of these that it classifies correctly, none without any;
         `fall`: own balanced accuracy minus that there, over the classes that are there and by free choice, with the
-        ends `low` and `high` of its 95 % interval. It resamples both tests, whole groups where they are known.
+        ends `low` and `high` of its 95 % interval. It resamples both tests, whole groups where they are known; of one
+        group alone there is no interval, and the ends are none.
     """
     occurring = np.unique(there.labels)
     tempered = apply_temperature(there.probabilities, temperature)
@@ -70,12 +71,14 @@ def score_external(own: Answers, there: Answers, temperature: float, classes: Se
     }
 
 
-def _fall(own: Answers, there: Answers, classes: NDArray[np.int64]) -> dict[str, float] | None:
+def _fall(own: Answers, there: Answers, classes: NDArray[np.int64]) -> dict[str, float | None] | None:
     """The difference of balanced accuracies over these classes with its interval; none if the own test lacks one."""
     if not np.isin(classes, own.labels).all():
         return None
     rng = np.random.default_rng(0)
     (here, heres), (away, aways) = (resample(answers, classes, rng) for answers in (own, there))
+    if any(len(set(number_groups(answers.groups))) < 2 for answers in (own, there)):
+        return {"balanced_accuracy": here - away, "low": None, "high": None}
     low, high = np.quantile(heres - aways, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return {"balanced_accuracy": here - away, "low": float(low), "high": float(high)}
 

@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from leuko.core.classes import match_class
 from leuko.core.errors import LeukoError
 from leuko.core.files import check_file_place
 from leuko.core.params.transfer import Probe
-from leuko.data.laboratory import survey_laboratory, survey_unlabelled
+from leuko.data.laboratory import survey_few_labels
 from leuko.data.scale import Scales, from_column, to_json
-from leuko.evaluation.adaptation import Adapted, adapt, align
+from leuko.evaluation.adaptation import LEAST_UNLABELLED, Adapted, adapt, align
 from leuko.models.build import load_classifier
 from leuko.models.feature_classifier import FeatureClassifier
 from leuko.models.foreign import PICTURES, fit_domain
@@ -31,8 +32,8 @@ from leuko.prediction.preparing import Preparation
 from leuko.training.predict import BATCH
 
 MIN_SIDE = 16
-LEAST_UNLABELLED = 30
-"""Fewer cells have no median and spread worth the name."""
+LEAST_OF_ITS_OWN = 20
+"""Fewer cells do not tell which others are unlike them."""
 
 
 def adapt_model(
@@ -70,19 +71,18 @@ def adapt_model(
     if unknown := sorted(set(synonyms.values()) - set(config["classes"])):
         classes = ", ".join(config["classes"])
         raise LeukoError(f"--class: {', '.join(unknown)} is no class of {model}; its classes are {classes}")
+    for name, label in synonyms.items():
+        if not any(place.is_dir() and name for place in ((folder / name, folder / "data" / name) if folder else ())):
+            raise LeukoError(f"--class {name}={label}: there is no folder {name!r} among those of labelled cells")
+        if (called := match_class(name, config["classes"], synonyms).label) != label:
+            raise LeukoError(f"--class {name}={label}: the name {name} says {called}; rename the folder")
     settings = _settings(model, config)
-    found = []
-    if folder:
-        labelled = survey_laboratory(
-            folder, classes=config["classes"], synonyms=synonyms, min_side=MIN_SIDE, max_value="auto"
-        )
-        if labelled["class"].nunique() < 2:
-            raise LeukoError(f"{folder} has cells of one class only; label some of every class that is to be told")
-        found.append(labelled.assign(root=str(folder)))
-    n_labelled = sum(map(len, found))
-    if unlabelled:
-        further = survey_unlabelled(unlabelled, min_side=MIN_SIDE, max_value="auto")
-        found.append(further.assign(root=str(unlabelled)))
+    folders = [place for place in (folder, unlabelled) if place]
+    found = survey_few_labels(folder, unlabelled, classes=config["classes"], synonyms=synonyms, min_side=MIN_SIDE)
+    n_labelled = len(found[0]) if folder else 0
+    if folder and found[0]["class"].nunique() < 2:
+        raise LeukoError(f"{folder} has cells of one class only; label some of every class that is to be told")
+    found = [table.assign(root=str(place)) for place, table in zip(folders, found, strict=True)]
     rows = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
     if not n_labelled and len(rows) < LEAST_UNLABELLED:
         raise LeukoError(
@@ -93,6 +93,9 @@ def adapt_model(
     depths = from_column(rows["scale"])
     staining = Preparation.of(classifier.inputs, config).staining.settled(files, depths)
     features, descriptors, scale = _measure(classifier, config["side"], rows, files, depths, staining)
+    n_found = int(descriptors.any(axis=1).sum())
+    if not n_labelled and n_found < LEAST_UNLABELLED:
+        raise LeukoError(f"a cell was found in {n_found} of {len(rows)} images only; give images of one cell each")
     labels = np.array([config["classes"].index(label) for label in rows["class"][:n_labelled]])
     if n_labelled:
         adapted = adapt(classifier, features[:n_labelled], labels, features[n_labelled:], settings)
@@ -108,8 +111,11 @@ def adapt_model(
         "settings": config["settings"] | {"stain_jitter": 0.0},
         "adapted": {"labelled": n_labelled, "cells": len(rows), "aligned": adapted.aligned},
     }
-    pictures = describe_pictures(files, depths, "looking at images", staining)
-    domains = fit_domain(descriptors, descriptors[:0]).tensors() | fit_domain(pictures, pictures[:0]).tensors(PICTURES)
+    domains = {}
+    if n_found >= LEAST_OF_ITS_OWN:
+        pictures = describe_pictures(files, depths, "looking at images", staining)
+        domains = fit_domain(descriptors, descriptors[:0]).tensors()
+        domains |= fit_domain(pictures, pictures[:0]).tensors(PICTURES)
     save_model(out, adapted.classifier, config | known, domains)
     return adapted, [label for number, label in enumerate(config["classes"]) if number not in labels]
 

@@ -33,7 +33,7 @@ def choose_model(name: str | None, settings: Path = Path("params.yaml")) -> Path
     Raises:
         LeukoError: if there is none; with those that there are.
     """
-    if name and (name.endswith(".safetensors") or Path(name).is_file()):
+    if name and Path(name).is_file():
         return Path(name)
     known = load_params(Settings, settings) if settings.is_file() else None
     every = {arm.key: arm.model for arm in arms(known.transfer if known else {})}
@@ -45,6 +45,8 @@ def choose_model(name: str | None, settings: Path = Path("params.yaml")) -> Path
             return chosen
     elif name in there:
         return there[name]
+    elif Path(name) in every.values():
+        return Path(name)  # which says when it is opened that it has not been trained
     if not there:
         raise LeukoError("no model has been trained here: there are none in models/; dvc repro trains them")
     why = f": {left_out(every[str(name)])}" if name in every and every[str(name)].is_file() else ""

@@ -111,11 +111,12 @@ class Preparation:
         """
         if not self.nuclei:
             return self
-        found = [one for one in map_images(self._located, images, "finding nuclei of cells") if one]
+        read = [one for one in map_images(self._located, images, "finding nuclei of cells") if one]
+        found = [(shape, located) for shape, located in read if located.nucleus_area]
         if len(found) < LEAST_ELSEWHERE:
             raise LeukoError(
-                f"{len(found)} images do not tell how large nuclei are elsewhere; give at least {LEAST_ELSEWHERE} of "
-                "one laboratory at once, or leave out --elsewhere"
+                f"{len(found)} images with a nucleus do not tell how large nuclei are elsewhere; give at least "
+                f"{LEAST_ELSEWHERE} of one laboratory at once, or leave out --elsewhere"
             )
         shapes, located = zip(*found, strict=True)
         return replace(self, nuclei=Scale.of(shapes, located))

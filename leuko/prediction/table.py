@@ -109,7 +109,7 @@ def predict_to_table(
             few, or the results cannot be written where they should; then nothing is.
     """
     if heatmaps is not None:
-        check_folder_place(Path(heatmaps), "--heatmaps")
+        _check_heatmaps(Path(heatmaps), out, words)
     images = find_images(words)
     if not images:
         raise LeukoError(f"There are no images in {', '.join(words)}.")
@@ -181,8 +181,24 @@ def _check_out(out: str, read: Sequence[Path]) -> None:
         LeukoError: if so.
     """
     check_file_place(Path(out), "--out")
-    if Path(out).absolute() in {path.absolute() for path in read}:
+    if Path(out).resolve() in {path.resolve() for path in read}:
         raise LeukoError(f"--out {out}: the table would take the place of a file that is read; name another file")
+
+
+def _check_heatmaps(folder: Path, out: str, words: Sequence[str]) -> None:
+    """Refuse a folder for pictures that cannot be made, is to hold the table, or lies among the images.
+
+    Raises:
+        LeukoError: if so.
+    """
+    check_folder_place(folder, "--heatmaps")
+    place = folder.resolve()
+    if out != STANDARD_OUTPUT and place in Path(out).resolve().parents:
+        raise LeukoError(f"--out {out}: the table cannot lie in the folder of the heat maps; name another place")
+    if {place, *place.parents} & {Path(word).resolve() for word in words if Path(word).is_dir()}:
+        raise LeukoError(
+            f"--heatmaps {folder}: in a folder that is read, the next run would take them for images; name another"
+        )
 
 
 @contextmanager

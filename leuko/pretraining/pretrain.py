@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from leuko.core.params.compute import Compute
+from leuko.core.params.families import Families
 from leuko.core.params.group import Device, Group
 from leuko.core.params.transfer import Pretrain, Start, Transfer
 from leuko.models.encoders import Encoder, build_encoder, load_encoder_weights
@@ -36,6 +37,7 @@ class Settings(Group):
 
     device: Device
     compute: Compute
+    families: Families
     transfer: Transfer
     pretrain: Pretrain
 

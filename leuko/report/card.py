@@ -148,7 +148,9 @@ def _laboratories(root: Path, params: Params, present: Sequence[Arm]) -> list[st
         for arm in present:
             scores = found["arms"][arm.key]
             fall = scores["fall"]
-            change = f"{-100 * fall['balanced_accuracy']:+.1f} ({_span((-fall['high'], -fall['low']))})" if fall else ""
+            change = f"{-100 * fall['balanced_accuracy']:+.1f}" if fall else ""
+            if fall and fall["low"] is not None:
+                change += f" ({_span((-fall['high'], -fall['low']))})"
             free = scores["free"]
             is_foreign = scores.get("foreign", {}).get("is_foreign")
             noticed = {True: "yes", False: "no", None: ""}[is_foreign]

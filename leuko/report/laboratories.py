@@ -53,18 +53,19 @@ def _laboratory(name: str, found: Mapping[str, Any], present: Sequence[Arm]) -> 
             Cell(scores["free"]["balanced_accuracy"], "percent"),
             Cell(scores["present"]["accuracy"], "percent"),
             Cell(scores["present"]["balanced_accuracy"], "percent"),
-            Cell(-fall["balanced_accuracy"], "points", -fall["high"], -fall["low"]) if fall else Cell(None),
+            _change(fall),
             Cell(scores["ece_calibrated"], "score"),
             Cell(scores["sure"], "percent"),
             Cell(scores["sure_right"], "percent"),
-            Cell("not known" if is_foreign else "holds"),
+            Cell("not known" if is_foreign else "see its error"),
         ]
     table = Table(
         f"external_{name}",
         f"The laboratory {name}, its cells cut out at the scale of its own median nucleus. Its test has {len(images)} "
         "classes: a model may choose among all it knows, or among these only. The change is against the own test, over "
-        "the same classes, with its 95 % interval. Aligned: what was measured counts from the laboratory’s own median, "
-        "in its own spreads; that takes cells, but no label.",
+        "the same classes, with its 95 % interval, where more than one group of images is known. What confidence is "
+        "worth here, its calibration error tells. Aligned: what was measured counts from the laboratory’s own median, "
+        "in its own spreads; that takes dozens of cells, of all classes, but no label.",
         [
             "accuracy",
             "balanced accuracy",
@@ -80,6 +81,14 @@ def _laboratory(name: str, found: Mapping[str, Any], present: Sequence[Arm]) -> 
         [("free choice, %", 2), ("among present classes, %", 2), ("", 5)],
     )
     return [sentences, Row([table])]
+
+
+def _change(fall: Mapping[str, Any] | None) -> Cell:
+    """The change against the own test, with its interval if there is one."""
+    if not fall:
+        return Cell(None)
+    ends = (None, None) if fall["low"] is None else (-fall["high"], -fall["low"])
+    return Cell(-fall["balanced_accuracy"], "points", *ends)
 
 
 def _verdict(foreign: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from scipy.special import softmax
 
 from leuko.arms import Arm
 from leuko.core.params.transfer import Probe
-from leuko.evaluation.adaptation import align
+from leuko.evaluation.adaptation import LEAST_UNLABELLED, align
 from leuko.models.build import load_classifier
 from leuko.models.feature_classifier import FeatureClassifier
 from leuko.models.foreign import load_domain
@@ -28,7 +28,7 @@ class ArmAbroad:
     Attributes:
         probabilities: shape (image, class).
         aligned: the same where features are measured from that laboratory's own median, which takes no label; none for
-            networks.
+            networks, and of too few images for a median.
         temperature: fitted at home.
         beyond: which images lie beyond what the model knows; none if its file does not tell.
     """
@@ -54,7 +54,7 @@ def try_abroad(arm: Arm, packs: Path, n_images: int, device: torch.device) -> Ar
     model, config = load_classifier(arm.model)
     rows = np.arange(n_images)
     aligned = None
-    if isinstance(model, FeatureClassifier):
+    if isinstance(model, FeatureClassifier) and n_images >= LEAST_UNLABELLED:
         features = _features(model, packs, rows)
         logits = predict_features(align(model, features, Probe.model_validate(config["settings"])), [features])
         aligned = softmax(logits.astype(np.float64), axis=1)

@@ -182,7 +182,7 @@ def test_dropping_the_last_image_of_a_class_is_a_problem(tmp_path):
     files = plan_course(train=1, val=2, subsets=())
     files[f"{VAL}/Monocyte/monocyte_0001.jpg"] = files[f"{TRAIN}/Monocyte/monocyte_0001.jpg"]
     survey = survey_data(write_course(tmp_path, files), **OPTIONS | {"duplicates": "drop"})
-    with pytest.raises(LeukoError, match=r"leaves without an image.*\n    wbc train Monocyte in the subset of 100 %"):
+    with pytest.raises(LeukoError, match=r"left without an image.*\n    wbc train Monocyte in the subset of 100 %"):
         survey.problems.raise_if_any(tmp_path)
 
 

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     if wrong := [pair for pair in options.synonyms if "=" not in pair]:
         raise LeukoError(f"--class {', '.join(wrong)}: say FOLDER=CLASS")
     synonyms = dict(pair.split("=", 1) for pair in options.synonyms)
-    adapted, unlabelled = adapt_model(
+    adapted, unseen = adapt_model(
         choose_model(options.model), options.folder, options.out, synonyms=synonyms, unlabelled=options.unlabelled
     )
     if adapted.accuracy:
@@ -51,8 +51,8 @@ def run(options: argparse.Namespace) -> None:
         right = adapted.accuracy[adapted.aligned]
         print(f"The labelled cells, left out by turns, are classified correctly in {right:.0%}.")
         print(f"Features are {chosen}, with which these cells are likelier. So few cells tell this roughly only.")
-        if unlabelled:
-            print(f"No labelled cell of {', '.join(unlabelled)}: known from home alone, as it looks there.")
+        if unseen:
+            print(f"No labelled cell of {', '.join(unseen)}: known from home alone, as it looks there.")
     else:
         print("Features are measured from the laboratory's own median. How well that works, only labels tell.")
     print(f"Written: {options.out}")

@@ -194,5 +194,5 @@ def _note_losses(before: pd.DataFrame, after: pd.DataFrame, problems: Problems) 
         )
         for of_set, part, label in had - has:
             where = f" in the subset of {subset} %" if (of_set, part) == ("wbc", "train") else ""
-            kind = "Classes left without an image by what is dropped: copies, blank images, labels that say remove"
+            kind = "Classes left without an image by dropping (copies, blanks, labels that say remove); keep some"
             problems.add(kind, f"{of_set} {part} {label}{where}")
